@@ -1,0 +1,30 @@
+# The two commands are `make up` and `make test`; the others are habits.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format deep
+
+help:  ## Lists what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up:  ## Installs what is missing, starts Muniment and prints its address; Ctrl-C stops it
+	@exec $(PYTHON) deploy/setup.py up
+
+test:  ## Installs what the tests need and runs them all
+	@$(PYTHON) deploy/setup.py test
+	@PYTHONPATH=platform:. $(BIN)/lint-imports
+	@$(BIN)/python -m pytest -m "not deep"
+
+lint:  ## Checks style, types and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PYTHONPATH=platform:. $(BIN)/lint-imports
+
+format:  ## Formats the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+deep:  ## Runs the tests that take long: fuzzing, load, large corpora
+	@$(PYTHON) deploy/setup.py test
+	@$(BIN)/python -m pytest -m deep --timeout=7200

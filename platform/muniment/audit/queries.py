@@ -1,0 +1,130 @@
+"""Reading the trail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from muniment.audit import actions as catalogue
+from muniment.audit.actions import CATALOGUE
+from muniment.audit.models import AuditEvent, AuditPrivate, AuditSubject
+from muniment.scope import Scope
+
+# The triggers that the migration `append_only` makes.
+GUARDS = ("audit_event_no_update", "audit_event_no_delete", "audit_event_no_replace")
+
+
+@dataclass(frozen=True)
+class TrailFilter:
+    """What an officer looks for; empty values do not narrow."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    action: str = ""
+    outcome: str = ""
+    person: UUID | None = None
+    thing: str = ""
+
+    def names(self) -> list[str]:
+        """Which of the fields narrow."""
+        return [field.name for field in fields(self) if getattr(self, field.name)]
+
+
+def trail(scope: Scope, where: TrailFilter) -> QuerySet[AuditEvent]:
+    """The tenant's events, newest first."""
+    events = AuditEvent.objects.filter(tenant=scope.tenant).order_by("-occurred_at", "-event_id")
+    if where.since:
+        events = events.filter(occurred_at__gte=where.since)
+    if where.until:
+        events = events.filter(occurred_at__lt=where.until)
+    if where.action:
+        events = events.filter(action=where.action)
+    if where.outcome:
+        events = events.filter(outcome=where.outcome)
+    if where.person:
+        refs = AuditSubject.objects.filter(tenant=scope.tenant, person=where.person).values("ref")
+        events = events.filter(Q(actor_ref__in=refs) | Q(object_type="person", object_ref__in=refs))
+    if where.thing:
+        events = events.filter(_about(scope, where.thing))
+    return events
+
+
+def _about(scope: Scope, thing: str) -> Q:
+    """Events about a thing, given by its reference or by a part of its name."""
+    named = AuditPrivate.objects.filter(
+        tenant=scope.tenant, field__in=("name", "username", "title"), value__icontains=thing
+    )
+    return Q(object_ref=thing) | Q(event_id__in=named.values("event_id"))
+
+
+def events_before(events: QuerySet[AuditEvent], last: AuditEvent) -> QuerySet[AuditEvent]:
+    """The events that come after `last` in a list that shows the newest first."""
+    older = Q(occurred_at=last.occurred_at, event_id__lt=last.event_id)
+    return events.filter(Q(occurred_at__lt=last.occurred_at) | older)
+
+
+def event(scope: Scope, event_id: UUID) -> AuditEvent | None:
+    return AuditEvent.objects.filter(tenant=scope.tenant, pk=event_id).first()
+
+
+def guards_missing() -> list[str]:
+    """Names of the triggers that keep the trail append-only and are not in the database now."""
+    if connection.vendor != "sqlite":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'")
+        there = {row[0] for row in cursor.fetchall()}
+    return [name for name in GUARDS if name not in there]
+
+
+def private_values(scope: Scope, events: Iterable[AuditEvent]) -> dict[UUID, dict[str, str]]:
+    """The personal values beside some events, by event and field."""
+    values: dict[UUID, dict[str, str]] = {}
+    rows = AuditPrivate.objects.filter(tenant=scope.tenant, event_id__in=[event.event_id for event in events])
+    for row in rows:
+        values.setdefault(row.event_id, {})[row.field] = row.value
+    return values
+
+
+def people_behind(scope: Scope, events: Iterable[AuditEvent]) -> dict[str, UUID]:
+    """The person behind each pseudonym that some events carry, of who acted and of whom they are about."""
+    refs = {ref for event in events for ref in (event.actor_ref, _person_ref(event)) if ref}
+    rows = AuditSubject.objects.filter(tenant=scope.tenant, ref__in=refs)
+    return {row.ref: row.person for row in rows}
+
+
+def names_of_things(scope: Scope, events: Iterable[AuditEvent]) -> dict[str, str]:
+    """What documents and questions that some events are about were called when they came, by reference."""
+    refs = {event.object_ref for event in events if event.object_type in {"document", "turn"}}
+    firsts = dict(
+        AuditEvent.objects.filter(
+            tenant=scope.tenant,
+            object_ref__in=refs,
+            action__in=(catalogue.DOCUMENT_UPLOADED, catalogue.QUESTION_ASKED),
+        ).values_list("event_id", "object_ref")
+    )
+    rows = AuditPrivate.objects.filter(
+        tenant=scope.tenant, event_id__in=list(firsts), field__in=("name", "question")
+    )
+    return {firsts[row.event_id]: row.value for row in rows}
+
+
+def _person_ref(event: AuditEvent) -> str:
+    return event.object_ref if event.object_type == "person" else ""
+
+
+def body_of(event: AuditEvent) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(bytes(event.body))
+    return parsed
+
+
+def actions() -> list[tuple[str, str]]:
+    """Names of actions and what they mean, for a filter."""
+    return sorted((name, str(action.verb)) for name, action in CATALOGUE.items())

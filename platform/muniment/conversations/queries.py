@@ -1,0 +1,111 @@
+"""What is read of conversations: a person's own, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+
+from muniment.conversations.models import OPEN_TURNS, Conversation, Source, Turn
+from muniment.documents.models import Passage
+from muniment.documents.queries import page_labels, visible_documents
+from muniment.jobs.models import Kind
+from muniment.jobs.queries import places_in_queue
+from muniment.pages.errors import NotFound
+from muniment.scope import Scope
+
+
+def asker(scope: Scope) -> UUID:
+    """Who asks. The system itself has no questions, and sees nobody's."""
+    if scope.person is None:
+        raise NotFound
+    return scope.person
+
+
+def own_conversations(scope: Scope) -> QuerySet[Conversation]:
+    return Conversation.objects.filter(tenant=scope.tenant, person=asker(scope)).order_by("-changed_at")
+
+
+def find_conversations(scope: Scope, words: str = "") -> QuerySet[Conversation]:
+    """A person's conversations whose title or questions have `words`."""
+    found = own_conversations(scope)
+    if words:
+        asked = Turn.objects.filter(tenant=scope.tenant, question__icontains=words).values("conversation")
+        found = found.filter(Q(title__icontains=words) | Q(pk__in=asked))
+    return found
+
+
+def count_turns(conversations: Iterable[Conversation]) -> dict[UUID, int]:
+    """How many turns each conversation has; none is left out, as none is without a question."""
+    rows = Turn.objects.filter(conversation__in=[row.pk for row in conversations]).order_by()
+    return dict(rows.values_list("conversation").annotate(Count("pk")))
+
+
+def turns_of(scope: Scope, conversation: Conversation) -> list[Turn]:
+    """All turns of one's own conversation, in order."""
+    turns = conversation.turns.filter(tenant=scope.tenant).select_related("conversation", "feedback")
+    return list(turns.order_by("ordinal"))
+
+
+def conversation(scope: Scope, conversation: UUID, lock: bool = False) -> Conversation:
+    rows = own_conversations(scope)
+    found = (rows.select_for_update() if lock else rows).filter(pk=conversation).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def turn(scope: Scope, turn: UUID) -> Turn:
+    found = (
+        Turn.objects.select_related("conversation", "feedback")
+        .filter(pk=turn, tenant=scope.tenant, conversation__person=asker(scope))
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+@dataclass(frozen=True)
+class SeenSource:
+    """A source as a person may see it now; `passage` is None when it is gone or no longer open to them.
+
+    `page_label` is what the document itself calls the page: "iv", "Costs".
+    """
+
+    source: Source
+    passage: Passage | None
+    page_label: str = ""
+
+    @property
+    def best(self) -> str:
+        return self.passage.text[self.source.best_start : self.source.best_end] if self.passage else ""
+
+
+def sources_of(scope: Scope, turn: Turn) -> list[SeenSource]:
+    """The sources of a turn, checked against what the person may see today."""
+    return sources_of_turns(scope, [turn])[turn.id]
+
+
+def sources_of_turns(scope: Scope, turns: Iterable[Turn]) -> dict[UUID, list[SeenSource]]:
+    """The same for many turns, in three queries."""
+    found: dict[UUID, list[SeenSource]] = {turn.id: [] for turn in turns}
+    sources = list(Source.objects.filter(tenant=scope.tenant, turn__in=found).order_by("turn", "n"))
+    rows = Passage.objects.filter(
+        pk__in={source.passage for source in sources}, version__document__in=visible_documents(scope)
+    )
+    open_now = {passage.id: passage for passage in rows.select_related("version__document__library")}
+    labels = page_labels(open_now.values())
+    for source in sources:
+        passage = open_now.get(source.passage)
+        found[source.turn_id].append(SeenSource(source, passage, labels.get(source.passage, "")))
+    return found
+
+
+def place_in_queue(scope: Scope, turn: Turn) -> int | None:
+    """How many questions are before a waiting one; None when it is not waiting."""
+    if turn.state not in OPEN_TURNS:
+        return None
+    return places_in_queue(scope, Kind.ANSWER, [turn.id]).get(turn.id)

@@ -1,0 +1,149 @@
+"""A model's words made safe for a page: an allow-list of Markdown, and citations as links to sources.
+
+The words come from a model that read documents of anybody: nothing in them may load, link or run anything.
+The only links are ours, to passages of this turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from typing import Any
+
+import nh3
+from django.utils.translation import gettext as _
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+
+CITATION = re.compile(r"([ \t]*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+EXCERPT_CHARACTERS = 240
+# The page has a heading for the question already, so an answer's own begin below it.
+HEADINGS_BELOW = 2
+
+# Characters nobody sees: controls, marks that turn the direction of text, tags, variation selectors.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e01ef\ud800-\udfff]"
+)
+_TAGS = {
+    *("p", "br", "hr", "blockquote", "pre", "h3", "h4", "h5", "h6", "ul", "ol", "li"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+    *("strong", "em", "s", "code", "a", "span"),
+}
+_ATTRIBUTES = {
+    "a": {"class", "href", "data-open", "data-n", "aria-label"},
+    "span": {"class"},
+    "ol": {"start"},
+}
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A piece of a passage around its best sentence, cut at words; `…` stands for what was left out."""
+
+    before: str
+    best: str
+    after: str
+
+
+def answer_html(text: str, sources: Mapping[int, str]) -> str:
+    """Safe HTML of an answer. `sources` maps each number that may be cited to its address, "" for none.
+
+    Numbers that are not among them are dropped: a model made them up.
+    """
+    rendered = _markdown().render(_UNSEEN.sub("", text), {"sources": dict(sources)})
+    return _cleaned(rendered, frozenset(filter(None, sources.values())))
+
+
+def excerpt(text: str, start: int, end: int, limit: int = EXCERPT_CHARACTERS) -> Excerpt:
+    """About `limit` characters of a passage around text[start:end], its white space made single spaces."""
+    before, best, after = (" ".join(part.split()) for part in (text[:start], text[start:end], text[end:]))
+    gap_before = " " if text[:start][-1:].isspace() or text[start:end][:1].isspace() else ""
+    gap_after = " " if text[end:][:1].isspace() or text[start:end][-1:].isspace() else ""
+    best = _head(best, limit)
+    room = max(0, limit - len(best))
+    # What follows explains more than what went before, so it gets what `before` leaves.
+    before = _tail(before, room // 3)
+    after = _head(after, max(0, room - len(before)))
+    return Excerpt(before + gap_before if before else "", best, gap_after + after if after else "")
+
+
+def _head(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    cut = text[: limit + 1]
+    kept = cut.rsplit(" ", 1)[0] if " " in cut else text[:limit]
+    return f"{kept.rstrip()} …" if limit else "…"
+
+
+def _tail(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    cut = text[len(text) - limit - 1 :]
+    kept = cut.split(" ", 1)[1] if " " in cut else text[len(text) - limit :]
+    return f"… {kept.lstrip()}" if limit else "…"
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False})
+    markdown.enable(["table", "strikethrough"])
+    # What could lead out of the page stays the plain text that it is.
+    markdown.disable(["link", "image", "autolink", "reference", "html_inline", "html_block"])
+    markdown.core.ruler.push("headings_below", _lower_headings)
+    markdown.add_render_rule("text", _text_with_citations)
+    return markdown
+
+
+def _lower_headings(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1:]) + HEADINGS_BELOW)}"
+
+
+def _text_with_citations(
+    _renderer: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, env: Any
+) -> str:
+    def link(found: re.Match[str]) -> str:
+        numbers = dict.fromkeys(int(n) for n in found[2].split(","))
+        chips = [_chip(n, env["sources"][n]) for n in numbers if n in env["sources"]]
+        return found[1] + " ".join(chips) if chips else ""
+
+    # Escaping leaves brackets and digits alone, so numbers can be found after it.
+    return CITATION.sub(link, escape(tokens[at].content))
+
+
+def _chip(n: int, url: str) -> str:
+    if not url:
+        return f'<span class="cite">{n}</span>'
+    label = escape(_("Source %(n)s") % {"n": n})
+    return f'<a class="cite" href="{escape(url)}" data-open="" data-n="{n}" aria-label="{label}">{n}</a>'
+
+
+def _cleaned(html: str, urls: frozenset[str]) -> str:
+    """The last wall: whatever the renderer made, only these tags and our own addresses leave."""
+    return nh3.clean(
+        html,
+        tags=_TAGS,
+        clean_content_tags={"script", "style"},
+        attributes=_ATTRIBUTES,
+        attribute_filter=_own_values(urls),
+        url_schemes=set(),
+        link_rel=None,
+    )
+
+
+def _own_values(urls: frozenset[str]) -> Callable[[str, str, str], str | None]:
+    def keep(_tag: str, name: str, value: str) -> str | None:
+        if name == "href":
+            return value if value in urls else None
+        if name == "class":
+            return value if value == "cite" else None
+        return value
+
+    return keep

@@ -1,0 +1,137 @@
+"""The trail as an officer reads it: events in words, with the names behind the references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from muniment.accounts.models import ROLES
+from muniment.accounts.queries import names_of
+from muniment.audit import actions
+from muniment.audit.actions import CATALOGUE, OUTCOME_WORDS, Outcome
+from muniment.audit.models import AuditEvent
+from muniment.audit.queries import body_of, names_of_things, people_behind, private_values
+from muniment.pages.errors import Forbidden
+from muniment.scope import Scope
+from muniment.tenancy.models import LABELS, Level
+from muniment.tenancy.queries import library_names
+
+# The first of these that an event has says what it is about.
+_SUBJECTS = ("question", "query", "name", "title", "username", "path")
+
+
+@dataclass(frozen=True)
+class Row:
+    """An event in words. `number` is the end of its id."""
+
+    id: UUID
+    number: str
+    time: datetime
+    who: str
+    did: str
+    what: str
+    where: str
+    outcome: str
+    outcome_text: str
+
+
+@dataclass(frozen=True)
+class _Names:
+    people: Mapping[str, str]
+    things: Mapping[str, str]
+    libraries: Mapping[UUID, str]
+    private: Mapping[UUID, Mapping[str, str]]
+
+
+def require_officer(scope: Scope) -> None:
+    if not scope.is_officer:
+        raise Forbidden
+
+
+def rows(scope: Scope, events: Sequence[AuditEvent]) -> list[Row]:
+    """Events in words, in a number of queries that does not depend on how many they are."""
+    require_officer(scope)
+    bodies = [body_of(event) for event in events]
+    known = _names(scope, events, bodies)
+    return [_row(event, body, known) for event, body in zip(events, bodies, strict=True)]
+
+
+def _names(scope: Scope, events: Sequence[AuditEvent], bodies: Sequence[dict[str, Any]]) -> _Names:
+    behind = people_behind(scope, events)
+    called = names_of(scope, behind.values())
+    libraries = {library for body in bodies for library in _libraries(body)}
+    return _Names(
+        people={ref: called[person] for ref, person in behind.items() if person in called},
+        things=names_of_things(scope, events),
+        libraries=library_names(scope, libraries),
+        private=private_values(scope, events),
+    )
+
+
+def _row(event: AuditEvent, body: dict[str, Any], known: _Names) -> Row:
+    return Row(
+        id=event.event_id,
+        number=event.event_id.hex[-8:],
+        time=event.occurred_at,
+        who=_who(body["actor"], known),
+        did=str(CATALOGUE[event.action].verb) if event.action in CATALOGUE else event.action,
+        what=_what(event, body.get("details", {}), known),
+        where=", ".join(known.libraries.get(library, "") for library in _libraries(body)),
+        outcome=event.outcome,
+        outcome_text=str(OUTCOME_WORDS[Outcome(event.outcome)]),
+    )
+
+
+def _who(actor: Mapping[str, str], known: _Names) -> str:
+    if actor["kind"] == "system":
+        return _("the system")
+    name = known.people.get(actor["ref"], "")
+    if actor["ref"] and not name:
+        name = _("a person who is no longer known")
+    if actor["kind"] == "cli":
+        return _("%(name)s, by command") % {"name": name} if name else _("a command")
+    return name or _("nobody who is signed in")
+
+
+def _what(event: AuditEvent, details: Mapping[str, Any], known: _Names) -> str:
+    private = known.private.get(event.event_id, {})
+    about = next((private[field] for field in _SUBJECTS if field in private), "")
+    if not about:
+        about = known.things.get(event.object_ref) or known.people.get(event.object_ref, "")
+    return " · ".join(filter(None, [about, *_more(event.action, details, private)]))
+
+
+def _more(action: str, details: Mapping[str, Any], private: Mapping[str, str]) -> Iterable[str]:
+    """What the numbers and codes of an event add, in words."""
+    if "page" in details:
+        yield _("page %(n)s") % {"n": details["page"]}
+    if action in {actions.GRANT_GIVEN, actions.GRANT_REVOKED}:
+        yield private.get("to", "") or (_("everybody") if details["everyone"] else "")
+        yield str(Level(details["level"]).label)
+    if action in {actions.TEAM_MEMBER_ADDED, actions.TEAM_MEMBER_REMOVED}:
+        yield private.get("username", "")
+    if "roles" in details:
+        yield ", ".join(str(title) for role, title in ROLES if role in details["roles"])
+    if "label" in details:
+        yield str(dict(LABELS)[details["label"]])
+    if "budget" in details:
+        yield _("%(n)s tokens") % {"n": details["budget"]}
+    if action == actions.LIBRARY_DELETED:
+        yield ngettext("%(n)d document", "%(n)d documents", details["documents"]) % {
+            "n": details["documents"]
+        }
+    if action == actions.TRAIL_VIEWED:
+        yield private.get("object", "")
+        yield ngettext("%(n)d event", "%(n)d events", details["events"]) % {"n": details["events"]}
+
+
+def _libraries(body: Mapping[str, Any]) -> list[UUID]:
+    details = body.get("details", {})
+    single = [details["library"]] if "library" in details else []
+    return [UUID(library) for library in [*single, *details.get("libraries", [])]]

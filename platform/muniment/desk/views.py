@@ -1,0 +1,150 @@
+"""The compliance officer's pages. Who looks at the trail is in the trail."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET
+
+from muniment.accounts.queries import people_by_name
+from muniment.accounts.requests import scope_of_request, wants_part
+from muniment.audit import actions
+from muniment.audit.actions import CHANGES, Outcome
+from muniment.audit.models import AuditEvent
+from muniment.audit.queries import TrailFilter, event, events_before, guards_missing, trail
+from muniment.audit.services import record_alone
+from muniment.desk.forms import TrailForm
+from muniment.desk.queries import require_officer, rows
+from muniment.pages.errors import NotFound
+from muniment.pages.templatetags.muniment_pages import ago, thousands
+from muniment.scope import Scope
+from muniment.tenancy.queries import tenant_of
+
+PAGE = 50
+NEWEST = 12
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    scope = scope_of_request(request)
+    require_officer(scope)
+    now = timezone.now()
+    newest = list(trail(scope, TrailFilter())[:NEWEST])
+    week = trail(scope, TrailFilter(since=now - timedelta(days=7)))
+    changed = list(week.filter(action__in=CHANGES)[:NEWEST])
+    record_alone(scope, actions.TRAIL_VIEWED, details={"events": len(newest), "filters": []})
+    context = {
+        "today": timezone.localdate(),
+        "tenant": tenant_of(scope).name,
+        "trail": _state_of_trail(scope, newest),
+        "facts": _facts(scope),
+        "changes": [
+            {"what": f"{row.did}: {row.what}" if row.what else row.did, "when": ago(row.time), "by": row.who}
+            for row in rows(scope, changed)
+        ],
+        "events": rows(scope, newest),
+        "trail_url": reverse("trail"),
+    }
+    return render(request, "desk/home.html", context)
+
+
+def _state_of_trail(scope: Scope, newest: list[AuditEvent]) -> dict[str, object]:
+    missing = guards_missing()
+    if missing:
+        return {
+            "whole": False,
+            "title": _("The trail is not protected"),
+            "text": _(
+                "The database would let events be changed or removed: a guard is missing. "
+                "Have the site administrator find out who took it away, and keep a backup as evidence."
+            ),
+        }
+    count = trail(scope, TrailFilter()).count()
+    last = ago(newest[0].occurred_at) if newest else "–"
+    text = ngettext("%(n)s event, the last %(last)s.", "%(n)s events, the last %(last)s.", count)
+    return {
+        "whole": True,
+        "title": _("The trail is being kept"),
+        "text": text % {"n": thousands(count), "last": last}
+        + " "
+        + _("The database refuses to change or remove any of them."),
+    }
+
+
+def _facts(scope: Scope) -> list[dict[str, object]]:
+    day_ago = timezone.now() - timedelta(hours=24)
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    refused = trail(scope, TrailFilter(since=day_ago, outcome=Outcome.DENIED))
+    failed = refused.filter(action=actions.SIGN_IN_FAILED).count()
+    since = timezone.localtime(day_ago).strftime("%Y-%m-%dT%H:%M")
+    asked = TrailFilter(since=timezone.now() - timedelta(days=7), action=actions.QUESTION_ASKED)
+    return [
+        {
+            "name": _("Refused, 24 h"),
+            "figure": thousands(refused.count()),
+            "note": ngettext("%(n)d failed sign-in", "%(n)d failed sign-ins", failed) % {"n": failed},
+            "url": f"{reverse('trail')}?outcome=denied&since={since}",
+        },
+        {
+            "name": _("Events today"),
+            "figure": thousands(trail(scope, TrailFilter(since=midnight)).count()),
+            "note": _("since midnight"),
+            "url": "",
+        },
+        {
+            "name": _("Questions, 7 d"),
+            "figure": thousands(trail(scope, asked).count()),
+            "note": _("asked by people here"),
+            "url": "",
+        },
+    ]
+
+
+@require_GET
+def trail_page(request: HttpRequest) -> HttpResponse:
+    scope = scope_of_request(request)
+    require_officer(scope)
+    form = TrailForm(request.GET, people=people_by_name(scope))
+    wanted = form.wanted() if form.is_valid() else None
+    shown, older = _page(scope, wanted, request.GET.get("before", "")) if wanted else ([], None)
+    record_alone(
+        scope,
+        actions.TRAIL_VIEWED,
+        details={
+            "events": len(shown),
+            "filters": wanted.names() if wanted else [],
+            "person": wanted.person if wanted else None,
+        },
+        private={"object": wanted.thing} if wanted and wanted.thing else {},
+    )
+    context = {
+        "filters": form,
+        "events": rows(scope, shown),
+        "older": older,
+        "is_first": "before" not in request.GET,
+        "export_url": "",
+    }
+    template = "desk/_events.html" if wants_part(request) else "desk/trail.html"
+    return render(request, template, context, status=200 if wanted else 422)
+
+
+def _page(scope: Scope, wanted: TrailFilter, before: str) -> tuple[list[AuditEvent], UUID | None]:
+    """A page of events, newest first, and the id after which the next one begins."""
+    events = trail(scope, wanted)
+    if before:
+        try:
+            last = event(scope, UUID(before))
+        except ValueError:
+            last = None
+        if last is None:
+            raise NotFound
+        events = events_before(events, last)
+    found = list(events[: PAGE + 1])
+    return found[:PAGE], found[PAGE - 1].event_id if len(found) > PAGE else None

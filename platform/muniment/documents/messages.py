@@ -1,0 +1,80 @@
+"""Codes of what went wrong with a file, as words for the person who sent it.
+
+The codes are the readers' and the pipeline's; a test checks that none is without its sentence.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Message(NamedTuple):
+    """`title` fits a pill; `text` says what happened and what to do."""
+
+    title: str | Promise
+    text: str | Promise
+
+
+MESSAGES: dict[str, Message] = {
+    "unreadable": Message(
+        _("Not readable"), _("The file could not be read. Save it again and upload it once more.")
+    ),
+    "encrypted": Message(
+        _("Locked"), _("The file is protected by a password. Remove the protection and upload it again.")
+    ),
+    "empty": Message(_("Empty"), _("There is no text in this file. Check that it is the right one.")),
+    "broken": Message(
+        _("Damaged"),
+        _("The file is damaged or incomplete. Save it again in the program that made it and upload that."),
+    ),
+    "unknown_format": Message(
+        _("Unknown format"),
+        _("Files of this kind cannot be read. Save it as PDF, Office, OpenDocument, HTML, text or mail."),
+    ),
+    "too_large": Message(
+        _("Too large"), _("There is more in this file than can be read. Split it and upload the parts.")
+    ),
+    "too_many_pages": Message(
+        _("Too many pages"), _("The file has more pages than can be read. Split it and upload the parts.")
+    ),
+    "took_too_long": Message(
+        _("Took too long"),
+        _("Reading the file took too long and was stopped. Save it in a simpler form, or split it."),
+    ),
+    "too_much_memory": Message(
+        _("Too demanding"),
+        _("Reading the file needs too much memory. Save it in a simpler form, or split it."),
+    ),
+    "scan": Message(
+        _("A scan"),
+        _("There are only pictures of text in this file. Run text recognition over it and upload it again."),
+    ),
+    "killed_reader": Message(
+        _("Set aside"),
+        _("The file stopped its reader three times and was set aside. Save it in another format."),
+    ),
+    "no_such_page": Message(_("No such page"), _("The file has no page of this number.")),
+    "interrupted": Message(
+        _("Interrupted"),
+        _("The work on this file was interrupted again and again. Try again, or tell your administrator."),
+    ),
+    "index_unavailable": Message(
+        _("Waiting"), _("The index does not answer. The file stays here; try again in a few minutes.")
+    ),
+    "engine_unavailable": Message(
+        _("Waiting"), _("The model does not answer. The file stays here; try again in a few minutes.")
+    ),
+    "disk_full": Message(
+        _("No room"), _("There is not enough room on the disk. Tell your administrator, then try again.")
+    ),
+}
+UNKNOWN = Message(
+    _("Failed"), _("Something went wrong with this file. Try again; if it stays, tell your administrator.")
+)
+
+
+def message(code: str) -> Message:
+    return MESSAGES.get(code, UNKNOWN)

@@ -1,0 +1,151 @@
+"""Documents, their versions, pages and passages, and uploads on their way in."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from muniment.tenancy.models import LABELS, Library
+
+
+class VersionState(models.TextChoices):
+    RECEIVED = "received", _("waiting")
+    READING = "reading", _("reading")
+    EMBEDDING = "embedding", _("embedding")
+    PUBLISHED = "published", _("published")
+    FAILED = "failed", _("failed")
+    SUPERSEDED = "superseded", _("replaced")
+    DELETED = "deleted", _("deleted")
+
+
+IN_WORK = (VersionState.RECEIVED, VersionState.READING, VersionState.EMBEDDING)
+
+# From which state a version may go where; a test walks it.
+VERSION_MOVES: dict[VersionState, frozenset[VersionState]] = {
+    VersionState.RECEIVED: frozenset({VersionState.READING, VersionState.FAILED, VersionState.DELETED}),
+    VersionState.READING: frozenset(
+        {VersionState.READING, VersionState.EMBEDDING, VersionState.FAILED, VersionState.DELETED}
+    ),
+    VersionState.EMBEDDING: frozenset(
+        {VersionState.READING, VersionState.PUBLISHED, VersionState.FAILED, VersionState.DELETED}
+    ),
+    VersionState.PUBLISHED: frozenset({VersionState.SUPERSEDED, VersionState.DELETED}),
+    VersionState.FAILED: frozenset({VersionState.RECEIVED, VersionState.DELETED}),
+    VersionState.SUPERSEDED: frozenset({VersionState.DELETED}),
+    VersionState.DELETED: frozenset(),
+}
+
+
+class Document(models.Model):
+    """A document under its file name. `current` is the version people see, None until one is published."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    tenant = models.UUIDField()
+    library = models.ForeignKey(Library, models.PROTECT, related_name="documents")
+    name = models.CharField(max_length=255)
+    title = models.CharField(max_length=255, blank=True)
+    label = models.PositiveSmallIntegerField(choices=LABELS)
+    added_by = models.UUIDField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    current = models.ForeignKey("Version", models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["library", "name"], condition=Q(deleted_at=None), name="document_name_once"
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "library", "name"], name="document_place")]
+
+
+class Version(models.Model):
+    """One content of a document, by the hash of its bytes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    tenant = models.UUIDField()
+    document = models.ForeignKey(Document, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveBigIntegerField()
+    media_type = models.CharField(max_length=100, blank=True)
+    language = models.CharField(max_length=20, blank=True)
+    state = models.CharField(max_length=16, choices=VersionState.choices, default=VersionState.RECEIVED)
+    error_code = models.CharField(max_length=40, blank=True)
+    reader_deaths = models.PositiveSmallIntegerField(default=0)
+    page_count = models.PositiveIntegerField(default=0)
+    passage_count = models.PositiveIntegerField(default=0)
+    warnings = models.JSONField(default=list)
+    added_by = models.UUIDField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["document", "number"], name="version_number_once")]
+        indexes = [
+            models.Index(fields=["tenant", "state"], name="version_state"),
+            models.Index(fields=["tenant", "sha256"], name="version_blob"),
+        ]
+
+
+class Page(models.Model):
+    """A page, slide or sheet: its range in the document's text, its blocks, and for PDF its words' boxes.
+
+    `blocks` is a list of [kind, start, end, level]. `words` is compressed JSON, see `documents.layout`.
+    """
+
+    tenant = models.UUIDField()
+    version = models.ForeignKey(Version, models.CASCADE, related_name="pages")
+    number = models.PositiveIntegerField()
+    label = models.CharField(max_length=60)
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+    width = models.FloatField(null=True)
+    height = models.FloatField(null=True)
+    blocks = models.JSONField(default=list)
+    words = models.BinaryField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "number"], name="page_number_once")]
+
+
+class Passage(models.Model):
+    """A piece of a version's text. Passages do not overlap; between them is white space only."""
+
+    id = models.UUIDField(primary_key=True)
+    tenant = models.UUIDField()
+    version = models.ForeignKey(Version, models.CASCADE, related_name="passages")
+    ordinal = models.PositiveIntegerField()
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+    page = models.PositiveIntegerField()
+    page_end = models.PositiveIntegerField()
+    heading = models.TextField(blank=True)
+    text = models.TextField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "ordinal"], name="passage_ordinal_once")]
+        indexes = [models.Index(fields=["version", "page"], name="passage_page")]
+
+
+class Upload(models.Model):
+    """A file on its way in. How much has come is the size of its part on disk.
+
+    The row stays for a day after the last byte, so that who lost the connection then learns how it ended.
+    `replaces` is the document that gets a new version whatever the file's name is; `document` what was made.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    tenant = models.UUIDField()
+    person = models.UUIDField()
+    library = models.ForeignKey(Library, models.CASCADE)
+    name = models.CharField(max_length=255)
+    size = models.PositiveBigIntegerField()
+    replaces = models.ForeignKey(Document, models.CASCADE, null=True, related_name="+")
+    document = models.ForeignKey(Document, models.CASCADE, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)

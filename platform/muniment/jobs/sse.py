@@ -1,0 +1,103 @@
+"""Server-sent events: live streams to browsers, and the end of a stream when its reader loses access."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.http import HttpRequest, StreamingHttpResponse
+
+log = logging.getLogger(__name__)
+
+# A source of events yields at least this often, and access is checked again at each tick.
+TICK_MS = 1000
+CHECK_SECONDS = 0.9
+KEEP_ALIVE_SECONDS = 15.0
+RETRY_MS = 3000
+_ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
+
+
+@dataclass(frozen=True)
+class Event:
+    """`data` becomes JSON. `id` is the live stream's entry, from which a lost connection goes on."""
+
+    name: str
+    data: Any
+    id: str = ""
+
+
+def format_event(event: Event) -> bytes:
+    lines = [f"id: {event.id}"] if event.id else []
+    lines += [f"event: {event.name}", f"data: {json.dumps(event.data)}"]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def last_event_id(request: HttpRequest) -> str:
+    """Where the browser's last connection was, "" for a new one or an id that no stream gives out.
+
+    Our own scripts open a new connection themselves and say it in the address.
+    """
+    given = request.headers.get("Last-Event-ID", "") or request.GET.get("last", "")
+    return given if _ENTRY_ID.fullmatch(given) else ""
+
+
+def release_connections() -> None:
+    """Close this thread's database connections before a long wait; one within a transaction stays."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def event_stream(events: AsyncIterator[Event | None], may_go_on: Callable[[], bool]) -> StreamingHttpResponse:
+    """A response that sends events as they come. Only for async views.
+
+    `events` yields None whenever nothing happened for `TICK_MS`; then, and between events, `may_go_on` is
+    asked (in a thread, it may read the database), and the stream ends with the event `gone` once it says no.
+    A broker that does not answer ends the stream; the browser comes back after `RETRY_MS`.
+    """
+    response = StreamingHttpResponse(_frames(events, may_go_on), content_type="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    # Proxies of nginx's kind would hold events back until a buffer is full.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _frames(events: AsyncIterator[Event | None], may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+    checked = sent = time.monotonic()
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    try:
+        # A stream lasts; a connection that it touched before must not stay open as long.
+        await sync_to_async(release_connections)()
+        async with aclosing(events) as source:  # type: ignore[type-var]  # sources are async generators
+            async for event in source:
+                now = time.monotonic()
+                if now - checked >= CHECK_SECONDS:
+                    checked = now
+                    if not await sync_to_async(_checked)(may_go_on):
+                        yield format_event(Event("gone", {}))
+                        return
+                if event is not None:
+                    sent = now
+                    yield format_event(event)
+                elif now - sent >= KEEP_ALIVE_SECONDS:
+                    sent = now
+                    yield b": still here\n\n"
+    except redis.RedisError:
+        log.warning("stream.broker_does_not_answer")
+        yield f"retry: {RETRY_MS}\n\n".encode()
+
+
+def _checked(may_go_on: Callable[[], bool]) -> bool:
+    try:
+        return may_go_on()
+    finally:
+        release_connections()

@@ -1,0 +1,255 @@
+"""Settings of the web application. Each has a default for one machine; a site sets the environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+# Libraries read these when they are imported, so they are set before anything else is.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "DO_NOT_TRACK": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+os.environ.update(OFFLINE)
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+
+def _whole_number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit():
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.")
+    return int(text)
+
+
+# Places. DATA_DIR holds everything that must be backed up; models can be fetched again.
+DATA_DIR = Path(os.environ.get("MUNIMENT_DATA", BASE_DIR / "var")).resolve()
+MODELS_DIR = Path(os.environ.get("MUNIMENT_MODELS", BASE_DIR / "var" / "models")).resolve()
+BLOB_DIR = DATA_DIR / "blobs"
+PAGES_DIR = DATA_DIR / "pages"
+UPLOAD_DIR = DATA_DIR / "uploads"
+INDEX_DIR = DATA_DIR / "index"
+# A unix socket's path must stay under 108 bytes, so sockets do not lie in the data folder.
+RUN_DIR = Path(
+    os.environ.get(
+        "MUNIMENT_RUN",
+        Path(tempfile.gettempdir()) / f"muniment-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:10]}",
+    )
+)
+
+# Where the parts are: `unix:/path.sock`, `http://host:port` or `https://...`.
+HOST = os.environ.get("MUNIMENT_HOST", "127.0.0.1")
+PORT = _whole_number("MUNIMENT_PORT", 8000)
+INDEX_URL = os.environ.get("MUNIMENT_INDEX_URL", f"unix:{RUN_DIR}/index.sock")
+INDEX_KEY = os.environ.get("MUNIMENT_INDEX_KEY", "")
+ENGINE_URL = os.environ.get("MUNIMENT_ENGINE_URL", f"unix:{RUN_DIR}/engine.sock")
+BROKER_URL = os.environ.get("MUNIMENT_BROKER_URL", f"unix:{RUN_DIR}/valkey.sock")
+
+# Models, by their names in the catalogue.
+LANGUAGE_MODEL = os.environ.get("MUNIMENT_MODEL", "qwen2.5-coder-1.5b-instruct-q4_k_m")
+EMBEDDER = os.environ.get("MUNIMENT_EMBEDDER", "all-minilm-l6-v2")
+CONTEXT_TOKENS = _whole_number("MUNIMENT_CONTEXT", 8192)
+
+# Limits. A person who meets one is told which it is.
+UPLOAD_LIMIT_BYTES = _whole_number("MUNIMENT_UPLOAD_MB", 200) * 1_000_000
+UPLOAD_CHUNK_BYTES = 4 * 1024 * 1024
+UPLOAD_KEEP_HOURS = 24
+QUESTION_LIMIT_CHARS = _whole_number("MUNIMENT_QUESTION_CHARS", 8000)
+FREE_DISK_BYTES = _whole_number("MUNIMENT_FREE_DISK_MB", 500) * 1024 * 1024
+FIRST_WORD_SECONDS = _whole_number("MUNIMENT_FIRST_WORD_SECONDS", 15)
+ANSWER_TOKENS = _whole_number("MUNIMENT_ANSWER_TOKENS", 400)
+PASSAGES_SHOWN = 8
+ANSWERS_AT_ONCE = 24
+# A worker that died is noticed after this; what it did goes on with the next sweep.
+LEASE_SECONDS = 30
+SWEEP_SECONDS = 10
+SIGN_IN_TRIES = 8
+SIGN_IN_WAIT_SECONDS = 300
+TRUSTED_PROXY = os.environ.get("MUNIMENT_TRUSTED_PROXY", "")
+
+
+def _secret_key() -> str:
+    """From the environment, or made once and kept in the data folder, readable by its owner alone."""
+    given = os.environ.get("MUNIMENT_SECRET_KEY")
+    if given:
+        return given
+    path = DATA_DIR / "secret.key"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        fresh = os.urandom(48).hex()
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text().strip()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(fresh)
+            file.flush()
+            os.fsync(file.fileno())
+        return fresh
+
+
+SECRET_KEY = _secret_key()
+DEBUG = False
+ALLOWED_HOSTS = [
+    *filter(None, os.environ.get("MUNIMENT_HOSTS", "").split(",")),
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    *([HOST] if HOST not in {"0.0.0.0", "::"} else []),  # noqa: S104 - compared, not bound
+]
+CSRF_TRUSTED_ORIGINS = [*filter(None, os.environ.get("MUNIMENT_ORIGINS", "").split(","))]
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+    "muniment.pages",
+    "muniment.audit",
+    "muniment.tenancy",
+    "muniment.accounts",
+    "muniment.jobs",
+    "muniment.documents",
+    "muniment.search",
+    "muniment.registry",
+    "muniment.conversations",
+    "muniment.desk",
+    "muniment.console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "muniment.pages.middleware.RequestId",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "muniment.accounts.middleware.ScopeOfPerson",
+    "muniment.accounts.problems.Problems",
+]
+
+ROOT_URLCONF = "muniment.urls"
+ASGI_APPLICATION = "muniment.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "muniment.conversations.context.shell",
+            ],
+        },
+    },
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "muniment.sqlite3",
+        # In memory it would know neither other processes nor waiting for a lock.
+        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
+        "OPTIONS": {
+            # Several processes write: take the write lock at BEGIN, so that none fails half-way.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA recursive_triggers=ON;"
+                "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY;"
+            ),
+        },
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 64 * 1024
+
+AUTH_USER_MODEL = "accounts.Person"
+PASSWORD_HASHERS = ["muniment.accounts.hashers.Argon2"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+SESSION_COOKIE_NAME = "muniment"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "muniment-csrf"
+CSRF_FAILURE_VIEW = "muniment.accounts.problems.form_too_old"
+# On one machine the page is plain HTTP on the loopback; behind a proxy cookies travel over TLS only.
+SECURE = os.environ.get("MUNIMENT_TLS", "") == "1"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+if SECURE:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+# Not `no-referrer`: browsers then send `Origin: null` with forms, which the CSRF check must refuse.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", "English")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = os.environ.get("MUNIMENT_TIME_ZONE", "UTC")
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+SERVESTATIC_USE_FINDERS = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("MUNIMENT_LOG", "INFO")},
+    # httpx logs every request's address, which is noise here.
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

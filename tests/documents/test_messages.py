@@ -1,0 +1,28 @@
+"""Every reason for which a file can fail is said in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from muniment.documents.messages import MESSAGES, UNKNOWN, message
+from workers.ingest.errors import BY_CODE
+
+# Codes of the pipeline itself, and of what it needs.
+OTHERS = {"interrupted", "index_unavailable", "engine_unavailable", "disk_full"}
+
+
+@pytest.mark.parametrize("code", sorted({*BY_CODE, *OTHERS}))
+def test_each_code_has_its_words(code: str) -> None:
+    said = message(code)
+    assert said is not UNKNOWN
+    assert str(said.text).endswith(".")
+    assert len(str(said.title)) <= 20
+    assert "%" not in str(said.text)
+
+
+def test_no_words_are_left_over() -> None:
+    assert set(MESSAGES) == {*BY_CODE, *OTHERS}
+
+
+def test_a_code_nobody_knows_still_says_what_to_do() -> None:
+    assert "administrator" in str(message("gremlins").text)

@@ -1,0 +1,163 @@
+"""Small files of every format, made by hand, so that nothing but the test says what is in them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import docx
+import openpyxl
+import pptx
+
+Line = tuple[float, float, float, str]
+A4 = (595, 842)
+
+
+def pdf_objects(objects: Sequence[bytes], trailer: bytes = b"") -> bytes:
+    """A PDF of these objects, numbered from 1; the first is the catalogue."""
+    body = bytearray(b"%PDF-1.7\n")
+    places = []
+    for number, content in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    start = len(body)
+    body += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    body += b"".join(b"%010d 00000 n \n" % place for place in places)
+    body += b"trailer\n<< /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (
+        len(objects) + 1,
+        trailer,
+        start,
+    )
+    return bytes(body)
+
+
+def stream(data: bytes, entries: bytes = b"") -> bytes:
+    packed = zlib.compress(data)
+    return b"<< /Length %d /Filter /FlateDecode %s >>\nstream\n%s\nendstream" % (len(packed), entries, packed)
+
+
+def pdf(
+    pages: Sequence[Sequence[Line]],
+    page_entries: bytes = b"",
+    size: tuple[int, int] = A4,
+    trailer: bytes = b"",
+) -> bytes:
+    """Each line is (x, y from the bottom, font size, text); sizes of 100 or more mean bold of size - 100."""
+    kids = b" ".join(b"%d 0 R" % (5 + 2 * index) for index in range(len(pages)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>",
+    ]
+    for index, lines in enumerate(pages):
+        content = b"".join(_shown(*line) for line in lines)
+        objects.append(
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents %d 0 R %s "
+            b"/Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>" % (*size, 6 + 2 * index, page_entries)
+        )
+        objects.append(stream(content))
+    return pdf_objects(objects, trailer)
+
+
+def _shown(x: float, y: float, size: float, text: str) -> bytes:
+    font = "F2" if size >= 100 else "F1"
+    escaped = text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
+    return f"BT /{font} {size % 100} Tf {x} {y} Td ({escaped}) Tj ET\n".encode("cp1252")
+
+
+def image_pdf(width: int, height: int, data: bytes) -> bytes:
+    """One page that shows one grey image and no text."""
+    return pdf_objects(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Contents 4 0 R "
+            b"/Resources << /XObject << /Im 5 0 R >> >> >>",
+            stream(b"q 200 0 0 200 0 0 cm /Im Do Q"),
+            stream(
+                data,
+                b"/Type /XObject /Subtype /Image /Width %d /Height %d "
+                b"/ColorSpace /DeviceGray /BitsPerComponent 8" % (width, height),
+            ),
+        ]
+    )
+
+
+def word(path: Path) -> None:
+    document = docx.Document()
+    document.core_properties.title = "Leave of absence"
+    document.add_heading("Annual leave", 1)
+    document.add_paragraph("Everybody has thirty days.")
+    document.add_heading("Carrying over", 2)
+    document.add_paragraph("Ask your manager", style="List Bullet")
+    document.add_paragraph("Tell the office", style="List Bullet")
+    table = document.add_table(rows=2, cols=2)
+    for cell, text in zip(
+        (c for row in table.rows for c in row.cells), ("Year", "Days", "2024", "30"), strict=True
+    ):
+        cell.text = text
+    document.add_paragraph("After the table.")
+    document.save(str(path))
+
+
+def slides(path: Path) -> None:
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[1])
+    slide.shapes.title.text = "Budget"
+    slide.placeholders[1].text = "Rent\nWages"
+    table = slide.shapes.add_table(1, 2, 0, 5_000_000, 5_000_000, 400_000).table
+    table.cell(0, 0).text, table.cell(0, 1).text = "Sum", "100"
+    slide.notes_slide.notes_text_frame.text = "Mention the reserve."
+    second = deck.slides.add_slide(deck.slide_layouts[5])
+    second.shapes.title.text = "Outlook"
+    deck.save(str(path))
+
+
+def workbook(path: Path) -> None:
+    book = openpyxl.Workbook()
+    first = book.active
+    first.title = "Staff"
+    first.append(["Name", "Hours", None])
+    first.append([])
+    first.append(["Ann", 37.5, None])
+    first.append(["Total", "=SUM(B2:B3)"])
+    book.create_sheet("Empty")
+    book.create_sheet("Rooms").append(["Hall", True])
+    book.save(str(path))
+
+
+def open_document(path: Path, body: str, manifest: str = "<manifest/>") -> None:
+    content = (
+        '<?xml version="1.0"?><office:document-content'
+        ' xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+        ' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"'
+        ' xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0">'
+        f"<office:body><office:text>{body}</office:text></office:body></office:document-content>"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        archive.writestr("content.xml", content)
+        archive.writestr("META-INF/manifest.xml", manifest)
+
+
+def replace_member(source: Path, target: Path, name: str, content: bytes) -> None:
+    """A copy of a zip file in which one member has another content."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, content if member.filename == name else old.read(member))
+
+
+def zeros_archive(megabytes: int) -> bytes:
+    """A zip of one member that unpacks to so many megabytes."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("word/document.xml", "w") as out,
+    ):
+        for _ in range(megabytes):
+            out.write(bytes(1024 * 1024))
+    return buffer.getvalue()

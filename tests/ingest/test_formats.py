@@ -1,0 +1,193 @@
+"""What each format gives: its text, in order, with its structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ingest import make
+from tests.ingest.conftest import Read
+from workers.ingest.document import ReadDocument
+from workers.ingest.sandbox import read_in_child
+
+
+def blocks(document: ReadDocument) -> list[tuple[str, int, str]]:
+    return [(b.kind, b.level, document.text[b.start : b.end]) for page in document.pages for b in page.blocks]
+
+
+def test_docx_keeps_the_order_of_the_body(tmp_path: Path) -> None:
+    make.word(tmp_path / "leave.docx")
+    document = read_in_child(tmp_path / "leave.docx", "leave.docx")
+    assert document.title == "Leave of absence"
+    assert blocks(document) == [
+        ("heading", 1, "Annual leave"),
+        ("paragraph", 0, "Everybody has thirty days."),
+        ("heading", 2, "Carrying over"),
+        ("item", 0, "Ask your manager"),
+        ("item", 0, "Tell the office"),
+        ("row", 0, "Year | Days"),
+        ("row", 0, "2024 | 30"),
+        ("paragraph", 0, "After the table."),
+    ]
+
+
+def test_pptx_has_a_page_a_slide_with_notes(tmp_path: Path) -> None:
+    make.slides(tmp_path / "deck.pptx")
+    document = read_in_child(tmp_path / "deck.pptx", "deck.pptx")
+    assert [document.text[page.start : page.end] for page in document.pages] == [
+        "Budget\n\nRent\nWages\n\nSum | 100\n\nMention the reserve.",
+        "Outlook",
+    ]
+
+
+def test_xlsx_has_a_page_a_sheet_and_skips_what_is_empty(tmp_path: Path) -> None:
+    make.workbook(tmp_path / "staff.xlsx")
+    document = read_in_child(tmp_path / "staff.xlsx", "staff.xlsx")
+    assert [(page.label, document.text[page.start : page.end]) for page in document.pages] == [
+        ("Staff", "Name | Hours\nAnn | 37.5\nTotal"),
+        ("Empty", ""),
+        ("Rooms", "Hall | TRUE"),
+    ]
+
+
+def test_odt_reads_headings_lists_and_tables(tmp_path: Path) -> None:
+    make.open_document(
+        tmp_path / "a.odt",
+        '<text:h text:outline-level="2">Rules</text:h>'
+        '<text:p>One<text:s text:c="2"/>two<text:line-break/>three</text:p>'
+        "<text:list><text:list-item><text:p>First</text:p><text:list><text:list-item><text:p>Inner</text:p>"
+        "</text:list-item></text:list></text:list-item></text:list>"
+        "<table:table><table:table-row><table:table-cell><text:p>A</text:p></table:table-cell>"
+        "<table:table-cell><text:p>B</text:p></table:table-cell></table:table-row></table:table>",
+    )
+    assert blocks(read_in_child(tmp_path / "a.odt", "a.odt")) == [
+        ("heading", 2, "Rules"),
+        ("paragraph", 0, "One two\nthree"),
+        ("item", 0, "First"),
+        ("item", 1, "Inner"),
+        ("row", 0, "A | B"),
+    ]
+
+
+def test_html_leaves_out_what_is_not_shown(read: Read) -> None:
+    page = (
+        "<html><head><title>Pay</title><style>p{}</style></head><body><script>alert(1)</script>"
+        "<h2>Pay <em>day</em></h2>"
+        "<div>Loose <b>text</b><p>Paragraph<br>two</p>tail</div><p style='display: none'>hidden</p>"
+        "<ul><li>One<ul><li>Deep</li></ul></li></ul>"
+        "<table><tr><th>A<th>B<tr><td>H<sub>2</sub>O<td><p>x</p><p>y</p></table>"
+        "<pre>a\n  b</pre></body></html>"
+    )
+    document = read("pay.html", page.encode())
+    assert document.title == "Pay"
+    assert blocks(document) == [
+        ("heading", 2, "Pay day"),
+        ("paragraph", 0, "Loose text"),
+        ("paragraph", 0, "Paragraph\ntwo"),
+        ("paragraph", 0, "tail"),
+        ("item", 0, "One"),
+        ("item", 1, "Deep"),
+        ("row", 0, "A | B"),
+        ("row", 0, "H2O | x y"),
+        ("code", 0, "a\n  b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "head"),
+    [
+        ("cp1252", '<meta charset="iso-8859-1">'),
+        ("shift_jis", '<meta http-equiv="Content-Type" content="text/html; charset=shift_jis">'),
+        ("utf-16", ""),
+    ],
+)
+def test_html_believes_the_charset_it_declares(read: Read, encoding: str, head: str) -> None:
+    text = "東京の会議" if encoding == "shift_jis" else "Größe – 5 €"
+    assert read("a.html", f"<html>{head}<p>{text}</p></html>".encode(encoding)).text == text
+
+
+def test_markdown_gives_what_the_rendered_page_shows(read: Read) -> None:
+    source = (
+        "# Guide\n\nSome *soft* [link](http://x.example) and `code`.\n\n- one\n  - two\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n```\nx = 1\n```\n\n<div>html</div>\n\n<!-- note -->\n"
+    )
+    document = read("guide.md", source.encode())
+    assert document.title == "Guide"
+    assert blocks(document) == [
+        ("heading", 1, "Guide"),
+        ("paragraph", 0, "Some soft link and code."),
+        ("item", 0, "one"),
+        ("item", 1, "two"),
+        ("row", 0, "a | b"),
+        ("row", 0, "1 | 2"),
+        ("code", 0, "x = 1"),
+        ("paragraph", 0, "html"),
+    ]
+
+
+def test_text_is_parted_at_empty_lines(read: Read) -> None:
+    document = read(
+        "notes.txt", "First line\r\nof one.\r\n\r\n \r\nSecond.\n\n- a\n- b\n".encode("utf-8-sig")
+    )
+    assert blocks(document) == [
+        ("paragraph", 0, "First line\nof one."),
+        ("paragraph", 0, "Second."),
+        ("item", 0, "- a"),
+        ("item", 0, "- b"),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32-be", "cp1251", "iso2022_jp", "big5"])
+def test_text_in_other_encodings_is_recognised(read: Read, encoding: str) -> None:
+    texts = {
+        "cp1251": "Надежды на разрешение кризиса с транзитом российского газа не оправдались. " * 3,
+        "iso2022_jp": "昔々、ある所に子供のいない老夫婦が住んでいた。",
+        "big5": "中華民國憲法是中華民國的根本大法，由國民大會制定。人民有言論、講學、著作及出版之自由。" * 3,
+    }
+    text = texts.get(encoding, "A plain letter, dated 1 May, to nobody.")
+    assert read("a.txt", text.encode(encoding)).text == text.strip()
+
+
+def test_csv_finds_its_own_separator(read: Read) -> None:
+    document = read("a.csv", 'Name;City\nAnn;"Bonn; am Rhein"\n;\nBob;Köln\n'.encode("cp1252"))
+    assert document.text == "Name | City\nAnn | Bonn; am Rhein\nBob | Köln"
+
+
+def test_mail_shows_headers_body_and_names_of_attachments(read: Read) -> None:
+    mail = (
+        b"From: =?utf-8?q?J=C3=BCrgen?= <j@x.example>\nTo: a@x.example\n"
+        b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n"
+        b"Date: Mon, 1 Jan 2024 10:00:00 +0000\nMIME-Version: 1.0\n"
+        b"Content-Type: multipart/mixed; boundary=b\n\n"
+        b"--b\nContent-Type: multipart/alternative; boundary=c\n\n"
+        b"--c\nContent-Type: text/plain; charset=utf-8\n\nHello.\n\nSee you.\n"
+        b"--c\nContent-Type: text/html\n\n<p>Hello in HTML.</p>\n--c--\n"
+        b"--b\nContent-Type: application/pdf\n"
+        b'Content-Disposition: attachment; filename="plan.pdf"\n\nxx\n--b--\n'
+    )
+    document = read("mail.eml", mail)
+    assert document.title == "Grüße"
+    assert document.text == (
+        "From: Jürgen <j@x.example>\nTo: a@x.example\nDate: Mon, 1 Jan 2024 10:00:00 +0000\n"
+        "Subject: Grüße\n\n"
+        "Hello.\n\nSee you.\n\nAttachment: plan.pdf"
+    )
+
+
+def test_mail_with_only_html_is_read_as_a_page(read: Read) -> None:
+    mail = b"From: a@x.example\nSubject: Hi\nContent-Type: text/html\n\n<p>One</p><p>Two</p>"
+    assert read("a.eml", mail).text.endswith("One\n\nTwo")
+
+
+def test_content_counts_before_the_name(read: Read) -> None:
+    document = read("letter.txt", make.pdf([[(72, 700, 12, "Truly a PDF.")]]))
+    assert (document.media_type, document.text) == ("application/pdf", "Truly a PDF.")
+
+
+def test_hidden_and_turning_characters_are_taken_out(read: Read) -> None:
+    document = read(
+        "a\u202etxt.\x07txt", "e\u0301 \u202eevil\u2066 so\u00adft tag\U000e0041 zero\u200bwidth\x1b".encode()
+    )
+    assert document.text == "é evil soft tag zerowidth"
+    assert document.title == "atxt"

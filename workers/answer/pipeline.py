@@ -1,0 +1,337 @@
+"""A question's way: retrieve, show the sources, pack, prompt, generate, check, store.
+
+Everything a person sees on the way goes to the turn's live stream; what lasts goes to the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import connection
+
+from muniment.accounts.models import Person
+from muniment.accounts.services import scope_of_person
+from muniment.conversations import services as conversations
+from muniment.conversations.models import OPEN_TURNS, Source, Turn, TurnState
+from muniment.jobs.broker import client
+from muniment.pages.errors import Conflict
+from muniment.registry.models import Engine as EngineRow
+from muniment.registry.services import see_engine
+from muniment.scope import Origin, Scope
+from muniment.tenancy.services import system_scope
+from workers.answer import ground
+from workers.answer.pack import Packed, pack
+from workers.answer.prompt import PROMPT_VERSION, messages
+from workers.answer.retrieve import Candidate, retrieve
+from workers.engines import (
+    Engine,
+    EngineFacts,
+    EngineUnavailable,
+    Finished,
+    IndexUnavailable,
+    PromptTooLong,
+    Token,
+    Waiting,
+    connect,
+)
+from workers.leases import Lease, LeaseLost
+
+log = logging.getLogger(__name__)
+
+# Parts that are away are waited for this often; then the person is told.
+MOST_ATTEMPTS = 3
+# Until the machine's speed trial has run: what a slow one reads in the time to the first word.
+CAREFUL_BUDGET = 600
+# Words below which a follow-up question is too short to be found by itself.
+SHORT_QUESTION_WORDS = 5
+# Together with one piece of a prompt this stays under the second in which Stop is promised to work.
+STOP_POLL_SECONDS = 0.15
+
+
+@dataclass
+class Progress:
+    """What has been generated so far, and when."""
+
+    begun: float = field(default_factory=time.monotonic)
+    text: str = ""
+    first_token: float | None = None
+    finished: Finished | None = None
+
+
+def answer(lease: Lease) -> None:
+    """Bring one turn to its end. Raises `LeaseLost`, `EngineUnavailable`, `IndexUnavailable`."""
+    job = lease.job
+    turn = Turn.objects.select_related("conversation").filter(pk=job.subject, tenant=job.tenant).first()
+    if turn is None or turn.state not in OPEN_TURNS:
+        return
+    scope = _scope_of_asker(turn, job.request_id)
+    if scope is None:
+        _fail(system_scope(job.tenant, job.request_id), turn, "person_gone")
+        return
+    if job.attempt > MOST_ATTEMPTS:
+        _fail(scope, turn, "unavailable")
+        return
+    try:
+        _answer(lease, scope, turn)
+    except Conflict as error:
+        # Stopped, deleted or answered by somebody else meanwhile: the turn's state says so.
+        raise LeaseLost from error
+    except (EngineUnavailable, IndexUnavailable):
+        if job.attempt >= MOST_ATTEMPTS:
+            _fail(scope, turn, "unavailable")
+            return
+        conversations.tell(turn, "retrying", {})
+        raise
+    except PromptTooLong:
+        _fail(scope, turn, "prompt_too_long")
+
+
+def _scope_of_asker(turn: Turn, request_id: str) -> Scope | None:
+    """Made from the database as it is now, never from a message."""
+    person = Person.objects.filter(pk=turn.conversation.person, is_active=True).first()
+    return scope_of_person(person, Origin(kind="person", request_id=request_id)) if person else None
+
+
+def _fail(scope: Scope, turn: Turn, code: str) -> None:
+    conversations.end_answer(scope, turn, TurnState.FAILED, turn.answer, error_code=code)
+    conversations.tell(turn, "failed", {"code": code})
+
+
+def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
+    engine = connect.engine()
+    facts = engine.facts()
+    row = see_engine(facts.model, vars(facts))
+    conversations.begin_search(turn)
+    begun = time.monotonic()
+    candidates = _search(scope, engine, facts, turn)
+    timings = {"search": round(time.monotonic() - begun, 3)}
+    conversations.store_sources(turn, turn.question, _sources(turn, candidates), timings)
+    conversations.tell(turn, "sources", {"count": len(candidates)})
+    lease.check()
+    if not ground.relevant(candidates):
+        _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, candidates, None))
+        return
+    packed = _pack(engine, facts, row, turn, candidates)
+    _generate(lease, scope, turn, engine, facts, row, candidates, packed)
+
+
+def _search(scope: Scope, engine: Engine, facts: EngineFacts, turn: Turn) -> list[Candidate]:
+    conversation = turn.conversation
+    return retrieve(
+        scope,
+        engine,
+        connect.index(facts.dimension),
+        _searched(turn),
+        settings.PASSAGES_SHOWN,
+        [UUID(library) for library in conversation.libraries] or None,
+        [UUID(document) for document in conversation.documents] or None,
+    )
+
+
+def _before(turn: Turn) -> str:
+    earlier = turn.conversation.turns.filter(ordinal__lt=turn.ordinal).order_by("-ordinal").first()
+    return earlier.question[:500] if earlier else ""
+
+
+def _searched(turn: Turn) -> str:
+    """A short follow-up ("and for nights?") is looked for together with the question before it."""
+    short = len(turn.question.split()) < SHORT_QUESTION_WORDS
+    return f"{_before(turn)} {turn.question}".strip() if short else turn.question
+
+
+def _sources(turn: Turn, candidates: list[Candidate]) -> list[Source]:
+    return [
+        Source(
+            tenant=turn.tenant,
+            turn=turn,
+            n=n,
+            passage=candidate.passage.id,
+            document=candidate.passage.version.document_id,
+            version=candidate.passage.version_id,
+            page=candidate.passage.page,
+            score=candidate.score,
+            best_start=candidate.best_start,
+            best_end=candidate.best_end,
+        )
+        for n, candidate in enumerate(candidates, start=1)
+    ]
+
+
+def _pack(
+    engine: Engine, facts: EngineFacts, row: EngineRow, turn: Turn, candidates: list[Candidate]
+) -> Packed:
+    """Fit the passages between the fixed part of the prompt and the smaller of budget and context."""
+    fixed = engine.prompt_tokens(messages(turn.question, [], _before(turn)))
+    room = facts.context - settings.ANSWER_TOKENS - fixed - 16
+    if room <= 0:
+        raise PromptTooLong
+    budget = (row.prompt_budget or CAREFUL_BUDGET) - fixed
+    return pack(candidates, min(room, max(budget, 100)), engine.tokenize)
+
+
+def _generate(
+    lease: Lease,
+    scope: Scope,
+    turn: Turn,
+    engine: Engine,
+    facts: EngineFacts,
+    row: EngineRow,
+    candidates: list[Candidate],
+    packed: Packed,
+) -> None:
+    prompt = messages(turn.question, packed.excerpts, _before(turn))
+    size = engine.prompt_tokens(prompt)
+    if size + settings.ANSWER_TOKENS > facts.context:
+        raise PromptTooLong
+    given = [excerpt.n for excerpt in packed.excerpts]
+    conversations.begin_answer(
+        scope, turn, facts.model, "\n".join(m["content"] for m in prompt), given, packed.left_out
+    )
+    seconds = round(size / row.prompt_speed, 1) if row.prompt_speed else None
+    conversations.tell(turn, "reading", {"tokens": size, "seconds": seconds})
+    progress = Progress()
+    with _stop_watch(lease, turn) as stop:
+        _stream(turn, engine, prompt, stop, progress)
+    lease.check()
+    _finish(scope, turn, facts, candidates, packed, progress)
+
+
+def _stream(
+    turn: Turn,
+    engine: Engine,
+    prompt: list[dict[str, str]],
+    stop: threading.Event,
+    progress: Progress,
+) -> None:
+    events = engine.chat(
+        prompt,
+        max_tokens=settings.ANSWER_TOKENS,
+        tenant=str(turn.tenant),
+        conversation=str(turn.conversation_id),
+        stop=stop,
+    )
+    for event in events:
+        if isinstance(event, Waiting):
+            conversations.tell(turn, "waiting", {"position": event.position})
+        elif isinstance(event, Token):
+            if progress.first_token is None:
+                progress.first_token = time.monotonic() - progress.begun
+            progress.text += event.text
+            conversations.tell(turn, "token", {"text": event.text})
+        else:
+            progress.finished = event
+
+
+@contextmanager
+def _stop_watch(lease: Lease, turn: Turn) -> Iterator[threading.Event]:
+    """An event that is set soon after the person stopped, or the lease was lost.
+
+    The engine may read a long prompt in silence, so the lease is kept from here meanwhile; a silent engine is
+    noticed by its client's own time limit.
+    """
+    stop, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        key = conversations.stop_key(turn)
+        try:
+            while not over.wait(STOP_POLL_SECONDS) and not stop.is_set():
+                lease.beat()
+                if _asked_to_stop(key):
+                    stop.set()
+        except LeaseLost:
+            stop.set()
+        finally:
+            connection.close()
+
+    watcher = threading.Thread(target=watch, name="stop-watch", daemon=True)
+    watcher.start()
+    try:
+        yield stop
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _asked_to_stop(key: str) -> bool:
+    try:
+        return bool(client().exists(key))
+    except redis.RedisError:
+        log.warning("stop.unheard")
+        return False
+
+
+def _finish(
+    scope: Scope,
+    turn: Turn,
+    facts: EngineFacts,
+    candidates: list[Candidate],
+    packed: Packed,
+    progress: Progress,
+) -> None:
+    finished = progress.finished
+    if finished is None:
+        raise EngineUnavailable("The engine broke off.")
+    text = progress.text.strip()
+    cited = ground.citations(text, {excerpt.n for excerpt in packed.excerpts})
+    state = TurnState.STOPPED if finished.reason == "cancelled" else ground.verdict(text, cited)
+    timings = {
+        "queue": round(finished.queued_s, 3),
+        "prompt": round(finished.prompt_s, 3),
+        "output": round(finished.output_s, 3),
+        "first_token": round(progress.first_token or 0, 3),
+        "total": round(time.monotonic() - progress.begun, 3),
+    }
+    _end(scope, turn, state, text, cited, timings, _receipt(facts, turn, candidates, finished))
+
+
+def _receipt(
+    facts: EngineFacts, turn: Turn, candidates: list[Candidate], finished: Finished | None
+) -> dict[str, object]:
+    """What the answer rests on, in references and hashes."""
+    return {
+        "embed_model_sha256": facts.embedder_sha256,
+        "llm_sha256": facts.model_sha256,
+        "index_generation": 1,
+        "params": {
+            "temperature": 0,
+            "seed": 0,
+            "max_tokens": settings.ANSWER_TOKENS,
+            "n_ctx": facts.context,
+            "backend": facts.build,
+            "prompt_version": PROMPT_VERSION,
+        },
+        "passages": [
+            {
+                "chunk_ref": str(candidate.passage.id),
+                "doc_ref": str(candidate.passage.version.document_id),
+                "doc_version": str(candidate.passage.version_id),
+                "chunk_sha256": candidate.passage.sha256,
+                "rank": rank,
+            }
+            for rank, candidate in enumerate(candidates, start=1)
+        ],
+        "tokens_in": finished.prompt_tokens if finished else 0,
+        "tokens_out": finished.output_tokens if finished else 0,
+        "finish_reason": finished.reason if finished else "nothing_relevant",
+    }
+
+
+def _end(
+    scope: Scope,
+    turn: Turn,
+    state: TurnState,
+    text: str,
+    cited: list[int],
+    timings: Mapping[str, float],
+    receipt: Mapping[str, object],
+) -> None:
+    conversations.end_answer(scope, turn, state, text, cited, timings, receipt)
+    conversations.tell(turn, "done", {"state": str(state)})

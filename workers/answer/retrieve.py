@@ -1,0 +1,103 @@
+"""Finding the passages that fit a question: meaning and words in one query, joined with what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from muniment.documents.models import Passage
+from muniment.documents.queries import published_passages
+from muniment.documents.sentences import sentences
+from muniment.scope import Scope
+from workers.engines import Engine, PassageIndex
+from workers.engines.index import filter_for
+from workers.engines.sparse import query_vector, tokens
+
+# Points asked for at once, and how often to ask on when the index knows passages no longer published.
+PAGE = 40
+MOST_PAGES = 5
+# Sentences weighed for a question; more would cost more than they show.
+MOST_SENTENCES = 72
+# Part of a sentence's worth that comes from shared words; the rest is cosine similarity.
+WORD_SHARE = 0.35
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A passage found, with the sentence in it that fits best (offsets in its text).
+
+    `similarity` is that sentence's cosine with the question, `overlap` the share of the question's words that
+    the passage has.
+    """
+
+    passage: Passage
+    score: float
+    best_start: int
+    best_end: int
+    similarity: float
+    overlap: float
+
+
+def retrieve(
+    scope: Scope,
+    engine: Engine,
+    index: PassageIndex,
+    question: str,
+    limit: int,
+    libraries: Iterable[UUID] | None = None,
+    documents: Iterable[UUID] | None = None,
+) -> list[Candidate]:
+    """The best passages, best first, at most `limit`. Raises `EngineUnavailable`, `IndexUnavailable`."""
+    dense = engine.embed([question])[0]
+    found = _found(scope, index, question, dense, limit, libraries, documents)
+    return _with_best_sentences(engine, question, dense, found)
+
+
+def _found(
+    scope: Scope,
+    index: PassageIndex,
+    question: str,
+    dense: Sequence[float],
+    limit: int,
+    libraries: Iterable[UUID] | None,
+    documents: Iterable[UUID] | None,
+) -> list[tuple[Passage, float]]:
+    where, sparse = filter_for(scope, libraries, documents), query_vector(question)
+    found: list[tuple[Passage, float]] = []
+    for page in range(MOST_PAGES):
+        hits = index.search(where, dense, sparse, limit=PAGE, offset=page * PAGE)
+        passages = published_passages(scope, [hit.id for hit in hits])
+        found += [(passages[hit.id], hit.score) for hit in hits if hit.id in passages]
+        if len(found) >= limit or len(hits) < PAGE:
+            break
+    return found[:limit]
+
+
+def _with_best_sentences(
+    engine: Engine, question: str, dense: Sequence[float], found: list[tuple[Passage, float]]
+) -> list[Candidate]:
+    """Embed the sentences of the passages found, best passages first, and pick one in each."""
+    spans = [(at, start, end) for at, (passage, _) in enumerate(found) for start, end in _spans(passage.text)]
+    spans = spans[:MOST_SENTENCES]
+    vectors = engine.embed([found[at][0].text[start:end] for at, start, end in spans]) if spans else []
+    wanted = set(tokens(question))
+    best: dict[int, tuple[float, int, int, float]] = {}
+    for (at, start, end), vector in zip(spans, vectors, strict=True):
+        cosine = sum(a * b for a, b in zip(dense, vector, strict=True))
+        worth = (1 - WORD_SHARE) * cosine + WORD_SHARE * _overlap(wanted, found[at][0].text[start:end])
+        if at not in best or worth > best[at][0]:
+            best[at] = (worth, start, end, cosine)
+    candidates = []
+    for at, (passage, score) in enumerate(found):
+        _, start, end, cosine = best.get(at, (0.0, *next(_spans(passage.text), (0, 0)), 0.0))
+        candidates.append(Candidate(passage, score, start, end, cosine, _overlap(wanted, passage.text)))
+    return candidates
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    return iter(sentences(text))
+
+
+def _overlap(wanted: set[str], text: str) -> float:
+    return len(wanted & set(tokens(text))) / len(wanted) if wanted else 0.0

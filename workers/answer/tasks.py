@@ -1,0 +1,59 @@
+"""Celery's side of answers and of search."""
+
+from __future__ import annotations
+
+import json
+import logging
+from uuid import UUID
+
+from celery import shared_task
+from django.db import close_old_connections
+
+from muniment.accounts.models import Person
+from muniment.accounts.services import scope_of_person
+from muniment.jobs.replies import reply
+from muniment.scope import Origin
+from workers.answer import pipeline
+from workers.answer.retrieve import retrieve
+from workers.engines import EngineUnavailable, IndexUnavailable, connect
+from workers.leases import work
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="answer.run")
+def run(job: str, tenant: str) -> None:
+    work(job, tenant, pipeline.answer)
+
+
+@shared_task(name="search.run")
+def search(key: str, question: str) -> None:
+    """The message names the person; what they may see is looked up here."""
+    asked = json.loads(question)
+    close_old_connections()
+    try:
+        person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
+        engine = connect.engine()
+        found = retrieve(
+            scope_of_person(person, Origin(kind="person")),
+            engine,
+            connect.index(engine.facts().dimension),
+            asked["query"],
+            int(asked["limit"]),
+            [UUID(library) for library in asked["libraries"]] or None,
+        )
+        hits = [
+            {
+                "passage": str(c.passage.id),
+                "score": c.score,
+                "best_start": c.best_start,
+                "best_end": c.best_end,
+            }
+            for c in found
+        ]
+        reply(key, {"hits": hits})
+    except (EngineUnavailable, IndexUnavailable, Person.DoesNotExist) as error:
+        log.warning("search.failed error=%s", type(error).__name__)
+        reply(key, {"problem": "search"})
+    finally:
+        close_old_connections()

@@ -1,0 +1,159 @@
+"""What the workers ask of a passage index and of an engine, whoever provides them.
+
+Only modules of this package know a vendor. Everything else speaks these values and protocols.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+
+class EngineUnavailable(Exception):
+    """The engine does not answer: it is starting, stopped or overloaded."""
+
+
+class IndexUnavailable(Exception):
+    """The passage index does not answer: it is starting, stopped or overloaded."""
+
+
+class PromptTooLong(Exception):
+    """The prompt and the room for an answer do not fit into the model's context."""
+
+
+@dataclass(frozen=True)
+class SparseVector:
+    """Token hashes and their weights, same length, each index once."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A passage as the index knows it: vectors and ids, no text."""
+
+    id: UUID
+    dense: Sequence[float]
+    sparse: SparseVector
+    tenant: UUID
+    library: UUID
+    document: UUID
+    version: UUID
+    label: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    id: UUID
+    score: float
+    document: UUID
+    version: UUID
+
+
+@dataclass(frozen=True)
+class IndexFilter:
+    """Who may find what. Made from a `Scope` by `engines.index.filter_for`, and nowhere else."""
+
+    tenant: UUID
+    libraries: frozenset[UUID]
+    max_label: int
+    documents: frozenset[UUID] | None = None
+
+
+class PassageIndex(Protocol):
+    def ensure(self) -> None:
+        """Create the collection and its payload indexes where they are missing."""
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points and wait until they are durable; the same id overwrites itself."""
+
+    def search(
+        self,
+        where: IndexFilter,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
+        limit: int,
+        offset: int = 0,
+    ) -> list[Hit]:
+        """The best passages by dense and sparse similarity, fused; either vector may be left out."""
+
+    def count(self, tenant: UUID, version: UUID) -> int: ...
+
+    def delete_versions(self, tenant: UUID, versions: Sequence[UUID]) -> None: ...
+
+    def move_document(self, tenant: UUID, document: UUID, library: UUID, label: int) -> None:
+        """Set library and label on every point of a document."""
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What runs: names, hashes of the weights, sizes in tokens."""
+
+    model: str
+    model_sha256: str
+    context: int
+    embedder: str
+    embedder_sha256: str
+    dimension: int
+    max_tokens: int
+    build: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Others are first: `position` answers are before this one."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Token:
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """`reason` is stop, length or cancelled; times in seconds."""
+
+    reason: str
+    prompt_tokens: int
+    output_tokens: int
+    queued_s: float
+    prompt_s: float
+    output_s: float
+
+
+ChatEvent = Waiting | Token | Finished
+
+
+class Engine(Protocol):
+    def facts(self) -> EngineFacts: ...
+
+    def tokenize(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens of the language model each text has."""
+
+    def prompt_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
+        """Tokens of the whole prompt after the model's chat template."""
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector of length one for each text."""
+
+    def speed_trial(self) -> tuple[float, float]:
+        """Prompt and output tokens a second, measured in about ten seconds."""
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        tenant: str,
+        conversation: str,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: threading.Event | None = None,
+    ) -> Iterator[ChatEvent]:
+        """Generate an answer. Closing the iterator or setting `stop` ends it within one small batch."""

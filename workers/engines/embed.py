@@ -1,0 +1,114 @@
+"""Text to vectors with a sentence-transformers folder on this machine.
+
+Load it in the process that uses it: torch does not survive a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workers.engines.errors import ModelUnusable
+from workers.engines.offline import go_offline
+
+go_offline()
+
+# E402: the switches count only before these imports.
+import torch  # noqa: E402
+from sentence_transformers import SentenceTransformer  # noqa: E402
+from transformers.utils.logging import disable_progress_bar  # noqa: E402
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
+# Padded tokens evaluated at once: on a CPU larger batches are no quicker and take more memory.
+BATCH_TOKENS = 4096
+# Texts whose tokens are counted at once, so that the lists of a long document stay small.
+COUNT_TEXTS = 1024
+
+
+class Embedder:
+    """A sentence-transformers model from a folder: no network, no code of the folder, safetensors only.
+
+    `threads` are torch's threads in this process, 0 for all cores. `max_tokens` is the longest text
+    that the model reads whole. Raises ModelUnusable.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # has no annotations
+        if threads:
+            torch.set_num_threads(threads)
+        if not (folder / "modules.json").is_file():
+            raise ModelUnusable("The embedder's folder is missing or incomplete. Fetch it again.")
+        try:
+            self._model = SentenceTransformer(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+        # Every part of the folder has its own loader, and each its own errors.
+        except Exception as error:
+            raise ModelUnusable("The embedder's files are damaged or incomplete. Fetch it again.") from error
+        self._model.eval()
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self.max_tokens = int(self._model.max_seq_length or 0)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as the model would see it uncut: what marks its beginning and end included."""
+        counts: list[int] = []
+        for start in range(0, len(texts), COUNT_TEXTS):
+            found = self._model.tokenizer(
+                list(texts[start : start + COUNT_TEXTS]),
+                truncation=False,
+                padding=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+            )
+            counts += [len(ids) for ids in found["input_ids"]]
+        return counts
+
+
+class QuestionEmbedder(Embedder):
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """A vector of length one for each question, after the model's prompt for questions if it has one."""
+        found = self._model.encode_query(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return [[float(value) for value in vector] for vector in found]
+
+
+class PassageEmbedder(Embedder):
+    """Make it after the fork, in the process and thread that use it."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[float32]:
+        """Vectors of length one, shape (texts, dimension), in the order of `texts`."""
+        vectors = torch.empty((len(texts), self.dimension))
+        prompt = self._model.prompts.get("document") or None
+        with torch.inference_mode():
+            for batch in batches(self.count_tokens(texts), self.max_tokens):
+                features = self._model.preprocess([texts[i] for i in batch], prompt=prompt)
+                features = {name: _to(value, self._model.device) for name, value in features.items()}
+                found = self._model(features)["sentence_embedding"]
+                vectors[batch] = torch.nn.functional.normalize(found, dim=1).float().cpu()
+        return vectors.numpy()
+
+
+def batches(counts: Sequence[int], longest: int, budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
+    """Indexes of texts in batches of like length, longest first, of at most `budget` padded tokens."""
+    batch: list[int] = []
+    width = 0
+    for index in sorted(range(len(counts)), key=lambda i: -counts[i]):
+        if batch and width * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        if not batch:
+            width = min(counts[index], longest)
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _to(value: object, device: torch.device) -> object:
+    return value.to(device) if isinstance(value, torch.Tensor) else value

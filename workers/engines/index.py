@@ -1,0 +1,333 @@
+"""The passage index through the stock Qdrant client: our embedded index or a Qdrant server.
+
+One collection holds the passages of all tenants for one embedder (a generation). Words are weighed by
+the tenant's own statistics: each search names the tenant's points as the corpus of its IDF, which
+Qdrant can do since 1.19; `ensure` refuses an older server, which would mix the tenants' statistics.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import httpx
+from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from muniment.scope import Scope
+from workers.engines import Hit, IndexFilter, IndexUnavailable, Point, SparseVector
+
+DENSE = "dense"
+WORDS = "words"
+BATCH = 256
+# Ranks fused from each side. The same for every page of results, so that pages do not overlap.
+CANDIDATES = 256
+# The usual constant of reciprocal rank fusion: the first of one side does not outweigh a good third in both.
+RRF_K = 60
+OLDEST_SERVER = (1, 19)
+# Edges of the tenants' own graphs on a Qdrant server; the embedded index compares exactly.
+TENANT_EDGES = 16
+
+_KEYWORD = models.PayloadSchemaType.KEYWORD
+PAYLOAD_INDEXES: dict[str, models.KeywordIndexParams | models.PayloadSchemaType] = {
+    "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+    "library": _KEYWORD,
+    "document": _KEYWORD,
+    "version": _KEYWORD,
+    "label": models.PayloadSchemaType.INTEGER,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class IndexRefused(Exception):
+    """The index answers, but cannot do this: wrong dimension, too old, or a request it does not know."""
+
+
+@dataclass(frozen=True)
+class StoredPoint:
+    """What the index says about a passage, to be compared with the database."""
+
+    id: UUID
+    library: UUID
+    document: UUID
+    version: UUID
+    label: int
+
+
+def filter_for(
+    scope: Scope, libraries: Iterable[UUID] | None = None, documents: Iterable[UUID] | None = None
+) -> IndexFilter:
+    """Who asks decides: `libraries` and `documents` can only narrow what the scope may read.
+
+    An empty selection finds nothing; None asks for everything that may be read.
+    """
+    readable = scope.libraries if libraries is None else scope.libraries & frozenset(libraries)
+    return IndexFilter(
+        tenant=scope.tenant,
+        libraries=readable,
+        max_label=int(scope.clearance),
+        documents=None if documents is None else frozenset(documents),
+    )
+
+
+def _is(field: str, value: UUID) -> models.FieldCondition:
+    return models.FieldCondition(key=field, match=models.MatchValue(value=str(value)))
+
+
+def _one_of(field: str, values: Iterable[UUID]) -> models.FieldCondition:
+    return models.FieldCondition(key=field, match=models.MatchAny(any=sorted(map(str, values))))
+
+
+def _of_tenant(tenant: UUID, *conditions: models.FieldCondition) -> models.Filter:
+    """Every filter is made here, so every filter names its tenant."""
+    return models.Filter(must=[_is("tenant", tenant), *conditions])
+
+
+def _visible(where: IndexFilter) -> models.Filter:
+    conditions = [
+        _one_of("library", where.libraries),
+        models.FieldCondition(key="label", range=models.Range(lte=where.max_label)),
+    ]
+    if where.documents is not None:
+        conditions.append(_one_of("document", where.documents))
+    return _of_tenant(where.tenant, *conditions)
+
+
+def _typed_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Say what happened in our own errors; the vendor's texts may name paths and stay in the cause."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ResponseHandlingException, ResourceExhaustedResponse, json.JSONDecodeError) as error:
+            raise IndexUnavailable("The passage index does not answer. Try again in a moment.") from error
+        except UnexpectedResponse as error:
+            raise _error_for(error.status_code or 500) from error
+
+    return call
+
+
+def _error_for(status: int) -> Exception:
+    if status in (401, 403):
+        return IndexUnavailable("The passage index does not accept our key. Check the index settings.")
+    if status == 404:
+        return IndexUnavailable(
+            "The passage index has no collection yet. Wait until the workers have started."
+        )
+    if status >= 500 or status == 429:
+        return IndexUnavailable("The passage index cannot work at the moment. Try again in a moment.")
+    return IndexRefused("The passage index refused the request; it may be of another version or embedder.")
+
+
+def _client(url: str, api_key: str | None, timeout: int) -> QdrantClient:
+    settings: dict[str, Any] = {
+        "check_compatibility": False,
+        "timeout": timeout,
+        "api_key": api_key,
+        "port": None,
+    }
+    # Proxies named in the environment are for the way out; the index is inside.
+    settings["trust_env"] = False
+    if url.startswith("unix:"):
+        transport = httpx.HTTPTransport(uds=url.removeprefix("unix:"))
+        return QdrantClient(url="http://index", transport=transport, **settings)
+    if url.startswith("https://"):
+        settings["verify"] = ssl.create_default_context()
+    return QdrantClient(url=url, **settings)
+
+
+class QdrantIndex:
+    """A `PassageIndex`. Safe to share between threads; make it after a fork, not before.
+
+    `url` is `unix:/path/to.sock`, `http://host:port` or `https://host`; `dimension` is the embedder's;
+    `timeout` in seconds for each request. Every method raises `IndexUnavailable` when the index is away,
+    `IndexRefused` when it cannot do what is asked.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        dimension: int,
+        *,
+        generation: int = 1,
+        api_key: str | None = None,
+        timeout: int = 20,
+        prefix: str = "passages",
+    ) -> None:
+        self.collection = f"{prefix}-{generation}"
+        self._dimension = dimension
+        self._client = _client(url, api_key, timeout)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @_typed_errors
+    def ensure(self) -> None:
+        version = self._client.info().version
+        if tuple(int(part) for part in version.split("-")[0].split(".")[:2]) < OLDEST_SERVER:
+            raise IndexRefused(f"The passage index is Qdrant {version}; 1.19 or newer is needed.")
+        if not self._client.collection_exists(self.collection):
+            self._create()
+        info = self._client.get_collection(self.collection)
+        vectors = info.config.params.vectors
+        dense = vectors.get(DENSE) if isinstance(vectors, dict) else None
+        if dense is None or dense.size != self._dimension:
+            raise IndexRefused(
+                f"The passage index was not made for vectors of {self._dimension} numbers. "
+                "Another embedder needs another generation of the index."
+            )
+        for field, kind in PAYLOAD_INDEXES.items():
+            if field not in info.payload_schema:
+                self._client.create_payload_index(self.collection, field, kind, wait=True)
+
+    def _create(self) -> None:
+        try:
+            self._client.create_collection(
+                self.collection,
+                vectors_config={
+                    DENSE: models.VectorParams(size=self._dimension, distance=models.Distance.COSINE)
+                },
+                sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                hnsw_config=models.HnswConfigDiff(m=0, payload_m=TENANT_EDGES),
+            )
+        except UnexpectedResponse as error:
+            if error.status_code != 409:  # another worker was quicker
+                raise
+
+    @_typed_errors
+    def upsert(self, points: Sequence[Point]) -> None:
+        for start in range(0, len(points), BATCH):
+            batch = [_stored(point) for point in points[start : start + BATCH]]
+            self._client.upsert(self.collection, batch, wait=True)
+
+    @_typed_errors
+    def search(
+        self,
+        where: IndexFilter,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
+        limit: int,
+        offset: int = 0,
+    ) -> list[Hit]:
+        """Best first. The score is a fused rank with both vectors, else cosine or BM25 of the one given."""
+        nothing_readable = not where.libraries or (where.documents is not None and not where.documents)
+        sides = self._sides(where, dense, sparse, max(CANDIDATES, offset + limit))
+        if nothing_readable or not sides:
+            return []
+        if len(sides) == 1:
+            request: dict[str, Any] = {
+                "query": sides[0].query,
+                "using": sides[0].using,
+                "query_filter": sides[0].filter,
+                "search_params": sides[0].params,
+            }
+        else:
+            request = {"prefetch": sides, "query": models.RrfQuery(rrf=models.Rrf(k=RRF_K))}
+        found = self._client.query_points(
+            self.collection, limit=limit, offset=offset, with_payload=["document", "version"], **request
+        )
+        return [_hit(point) for point in found.points]
+
+    def _sides(
+        self, where: IndexFilter, dense: Sequence[float] | None, sparse: SparseVector | None, limit: int
+    ) -> list[models.Prefetch]:
+        visible = _visible(where)
+        sides = []
+        if dense is not None:
+            sides.append(models.Prefetch(query=list(dense), using=DENSE, filter=visible, limit=limit))
+        if sparse is not None and sparse.indices:
+            corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
+            sides.append(
+                models.Prefetch(
+                    query=_sparse(sparse),
+                    using=WORDS,
+                    filter=visible,
+                    params=models.SearchParams(idf=corpus),
+                    limit=limit,
+                )
+            )
+        return sides
+
+    @_typed_errors
+    def count(self, tenant: UUID, version: UUID) -> int:
+        where = _of_tenant(tenant, _is("version", version))
+        return self._client.count(self.collection, count_filter=where, exact=True).count
+
+    @_typed_errors
+    def delete_versions(self, tenant: UUID, versions: Sequence[UUID]) -> None:
+        if not versions:
+            return
+        where = _of_tenant(tenant, _one_of("version", versions))
+        self._client.delete(self.collection, points_selector=models.FilterSelector(filter=where), wait=True)
+
+    @_typed_errors
+    def move_document(self, tenant: UUID, document: UUID, library: UUID, label: int) -> None:
+        where = _of_tenant(tenant, _is("document", document))
+        payload = {"library": str(library), "label": label}
+        self._client.set_payload(self.collection, payload=payload, points=where, wait=True)
+
+    def stored_points(self, tenant: UUID, batch: int = 1000) -> Iterator[StoredPoint]:
+        """Every point of a tenant, in the order of their ids, for comparing the index with the database."""
+        offset: Any = None
+        while True:
+            records, offset = self._scroll(tenant, batch, offset)
+            yield from (_stored_point(record) for record in records)
+            if offset is None:
+                return
+
+    @_typed_errors
+    def _scroll(self, tenant: UUID, batch: int, offset: Any) -> tuple[list[models.Record], Any]:
+        return self._client.scroll(
+            self.collection,
+            scroll_filter=_of_tenant(tenant),
+            limit=batch,
+            offset=offset,
+            with_payload=["library", "document", "version", "label"],
+            with_vectors=False,
+        )
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+
+
+def _stored(point: Point) -> models.PointStruct:
+    vector: dict[str, Any] = {DENSE: list(point.dense), WORDS: _sparse(point.sparse)}
+    payload = {
+        "tenant": str(point.tenant),
+        "library": str(point.library),
+        "document": str(point.document),
+        "version": str(point.version),
+        "label": point.label,
+    }
+    return models.PointStruct(id=str(point.id), vector=vector, payload=payload)
+
+
+def _hit(point: models.ScoredPoint) -> Hit:
+    payload = point.payload or {}
+    return Hit(
+        id=UUID(str(point.id)),
+        score=point.score,
+        document=UUID(payload["document"]),
+        version=UUID(payload["version"]),
+    )
+
+
+def _stored_point(record: models.Record) -> StoredPoint:
+    payload = record.payload or {}
+    return StoredPoint(
+        id=UUID(str(record.id)),
+        library=UUID(payload["library"]),
+        document=UUID(payload["document"]),
+        version=UUID(payload["version"]),
+        label=payload["label"],
+    )

@@ -1,0 +1,75 @@
+"""An administrator's own models: described once, with their hashes, in the models folder's catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from django.conf import settings
+
+from workers.engines import catalogue
+from workers.engines.catalogue import Kind, Model, ModelFile
+from workers.engines.errors import NotAModel
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+GGUF = b"GGUF"
+
+
+def describe(source: Path, *, name: str, family: str, licence: str, context: int, dimension: int) -> Model:
+    """An entry for a GGUF file, or for a folder in the layout of sentence-transformers."""
+    if not NAME.fullmatch(name):
+        raise NotAModel("A model's name has small letters, digits, dots, dashes and underscores only.")
+    if any(entry.name == name for entry in catalogue.models()):
+        raise NotAModel(f"The catalogue has another model {name!r}: choose another name.")
+    if source.is_dir():
+        kind, files = Kind.EMBEDDER, _files_of(source)
+        if not (source / "modules.json").is_file():
+            raise NotAModel("The folder is no embedder: it has no modules.json.")
+    else:
+        kind, files = Kind.LANGUAGE, (_file(source, f"{name}.gguf"),)
+        with source.open("rb") as file:
+            if file.read(4) != GGUF:
+                raise NotAModel("The file is no language model in the format GGUF.")
+    size = sum(file.bytes for file in files)
+    return Model(
+        name=name,
+        title=name,
+        family=family,
+        kind=kind,
+        licence=licence,
+        context=context,
+        # The weights, and about as much again as small models need for context and work space.
+        memory=size + size // 5 + 500_000_000,
+        files=files,
+        note="Added here.",
+        dimension=dimension,
+    )
+
+
+def enter(entry: Model) -> None:
+    """Append the entry to the models folder's own catalogue."""
+    rows = ["", "[[model]]"]
+    for key in ("name", "title", "family", "licence", "note"):
+        rows.append(f"{key} = {json.dumps(getattr(entry, key), ensure_ascii=False)}")
+    rows.append(f'kind = "{entry.kind}"')
+    for key in ("context", "memory", "dimension"):
+        rows.append(f"{key} = {getattr(entry, key)}")
+    rows.append("files = [")
+    for file in entry.files:
+        path = json.dumps(file.path, ensure_ascii=False)
+        rows.append(f'    {{ path = {path}, bytes = {file.bytes}, sha256 = "{file.sha256}" }},')
+    rows.append("]\n")
+    Path(settings.MODELS_DIR).mkdir(parents=True, exist_ok=True)
+    with catalogue.own_catalogue().open("a", encoding="utf-8") as file_:
+        file_.write("\n".join(rows))
+
+
+def _files_of(folder: Path) -> tuple[ModelFile, ...]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    visible = [path for path in paths if not path.relative_to(folder).parts[0].startswith(".")]
+    return tuple(_file(path, path.relative_to(folder).as_posix()) for path in visible)
+
+
+def _file(path: Path, name: str) -> ModelFile:
+    return ModelFile(name, path.stat().st_size, catalogue.sha256_of(path))

@@ -1,0 +1,246 @@
+"""From bytes to a published version: read, split, embed, index, count, publish.
+
+Every stage can be done again: rows are replaced, point ids follow from what they index. So a worker may die
+anywhere; whoever takes the job next finishes it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from uuid import UUID, uuid5
+
+from django.conf import settings
+
+from muniment.documents import services as documents
+from muniment.documents.blobs import blob_path
+from muniment.documents.layout import pack_words
+from muniment.documents.models import Document, Page, Passage, Version, VersionState
+from muniment.jobs import services as jobs
+from muniment.scope import Scope
+from muniment.tenancy.services import system_scope
+from workers.engines import Point, connect
+from workers.engines.sparse import passage_vector
+from workers.ingest.document import Piece, ReadDocument
+from workers.ingest.errors import KilledReader, ReadError
+from workers.ingest.limits import Limits
+from workers.ingest.sandbox import read_in_child
+from workers.ingest.split import split
+from workers.leases import Lease
+
+log = logging.getLogger(__name__)
+
+# Part of every passage's id: another way to split or embed makes other points.
+SPLITTER_VERSION = 1
+NAMESPACE = UUID("6f6a1f0e-3c0d-4b52-9d4e-2a9f6c1b7e55")
+# A worker that dies again and again over the same document leaves it aside.
+MOST_ATTEMPTS = 5
+MOST_READER_DEATHS = 3
+# Passages embedded and written at once.
+BATCH = 64
+# Room for title and headings, which are embedded with each passage but are not part of it.
+CONTEXT_TOKENS = 48
+CONTEXT_CHARS = 160
+# Passages aim at this part of what the embedder reads, so that a last short sentence still fits.
+TARGET_SHARE = 0.87
+
+
+def ingest(lease: Lease) -> None:
+    """Bring one version to published or failed. Raises `LeaseLost`, `IndexUnavailable`."""
+    job = lease.job
+    scope = system_scope(job.tenant, job.request_id)
+    version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
+    if version.state in {VersionState.PUBLISHED, VersionState.DELETED, VersionState.SUPERSEDED}:
+        return
+    if job.attempt > MOST_ATTEMPTS:
+        _give_up(scope, version, "interrupted")
+        return
+    try:
+        if version.state != VersionState.EMBEDDING:
+            _read(lease, version)
+        _embed(version, _reporter(lease, version, "embedding"))
+    except KilledReader as error:
+        _count_death(lease, scope, version, error)
+        return
+    except ReadError as error:
+        _give_up(scope, version, error.code)
+        return
+    lease.check()
+    documents.publish(scope, version)
+    documents.tell(version, {"stage": VersionState.PUBLISHED.value})
+
+
+def _give_up(scope: Scope, version: Version, code: str) -> None:
+    documents.fail(scope, version, code)
+    documents.tell(version, {"stage": VersionState.FAILED.value, "code": code})
+
+
+def _count_death(lease: Lease, scope: Scope, version: Version, error: KilledReader) -> None:
+    version.reader_deaths += 1
+    version.save(update_fields=["reader_deaths"])
+    if version.reader_deaths >= MOST_READER_DEATHS:
+        _give_up(scope, version, error.code)
+    else:
+        jobs.give_back(lease.job, 1, error.code)
+
+
+def _read(lease: Lease, version: Version) -> None:
+    documents.begin_reading(version)
+    path = blob_path(version.tenant, version.sha256)
+    read = read_in_child(path, version.document.name, Limits(), _reporter(lease, version, "reading"))
+    embedder = connect.passage_embedder()
+    limit = embedder.max_tokens - CONTEXT_TOKENS
+    pieces = split(read, embedder.count_tokens, target=round(limit * TARGET_SHARE), limit=limit)
+    documents.store_text(
+        version,
+        _pages(version, read),
+        _passages(version, pieces),
+        read.title,
+        media_type=read.media_type[:100],
+        warnings=read.warnings[:50],
+    )
+
+
+def _reporter(lease: Lease, version: Version, stage: str) -> Callable[[int, int], None]:
+    """Progress to the browser at most twice a second, and the lease kept on the way."""
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        lease.beat()
+        now = time.monotonic()
+        if now - last >= 0.5 or done == total:
+            last = now
+            documents.tell(version, {"stage": stage, "done": done, "total": total})
+
+    return report
+
+
+def _pages(version: Version, read: ReadDocument) -> Iterator[Page]:
+    for page in read.pages:
+        yield Page(
+            tenant=version.tenant,
+            version=version,
+            number=page.number,
+            label=page.label[:60],
+            start=page.start,
+            end=page.end,
+            width=page.width,
+            height=page.height,
+            blocks=[[block.kind, block.start, block.end, block.level] for block in page.blocks],
+            words=pack_words((w.start, w.end, *w.box) for w in page.words) if page.words else None,
+        )
+
+
+def _passages(version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
+    for piece in pieces:
+        sha256 = hashlib.sha256(piece.text.encode()).hexdigest()
+        name = (
+            f"{version.tenant}|{version.id}|{piece.ordinal}|{sha256}|{settings.EMBEDDER}|{SPLITTER_VERSION}"
+        )
+        yield Passage(
+            id=uuid5(NAMESPACE, name),
+            tenant=version.tenant,
+            version=version,
+            ordinal=piece.ordinal,
+            start=piece.start,
+            end=piece.end,
+            page=piece.page,
+            page_end=piece.page_end,
+            heading=piece.heading,
+            text=piece.text,
+            sha256=sha256,
+        )
+
+
+def _embed(version: Version, report: Callable[[int, int], None]) -> None:
+    """Vectors for every passage, written and counted. Raises `IndexMiscounts` where the count is off."""
+    embedder = connect.passage_embedder()
+    index = connect.index(embedder.dimension)
+    document = Document.objects.get(pk=version.document_id)
+    total, done = version.passage_count, 0
+    passages = version.passages.order_by("ordinal").iterator(chunk_size=1000)
+    while batch := list(islice(passages, BATCH)):
+        report(done, total)
+        texts = [f"{_context(document, passage)}\n{passage.text}" for passage in batch]
+        vectors = embedder.encode(texts)
+        index.upsert(
+            [
+                _point(document, passage, vector.tolist(), text)
+                for passage, vector, text in zip(batch, vectors, texts, strict=True)
+            ]
+        )
+        done += len(batch)
+    report(done, total)
+    found = index.count(version.tenant, version.id)
+    if found > total:
+        # Left by an earlier try that split the text in another way.
+        index.delete_versions(version.tenant, [version.id])
+    if found != total:
+        raise IndexMiscounts(f"{found} points for {total} passages")
+    now = Document.objects.get(pk=version.document_id)
+    if (now.library_id, now.label) != (document.library_id, document.label):
+        index.move_document(now.tenant, now.id, now.library_id, now.label)
+
+
+class IndexMiscounts(Exception):
+    """The index acknowledged other points than were written; trying again overwrites them."""
+
+
+def _context(document: Document, passage: Passage) -> str:
+    """Title and headings, cut to the room that is kept for them."""
+    text = " › ".join(filter(None, (document.title or document.name, passage.heading)))
+    return text if len(text) <= CONTEXT_CHARS else text[-CONTEXT_CHARS:].split(" ", 1)[-1]
+
+
+def _point(document: Document, passage: Passage, vector: Sequence[float], text: str) -> Point:
+    return Point(
+        id=passage.id,
+        dense=vector,
+        sparse=passage_vector(text),
+        tenant=passage.tenant,
+        library=document.library_id,
+        document=document.id,
+        version=passage.version_id,
+        label=document.label,
+    )
+
+
+def reindex(lease: Lease) -> None:
+    """The points of a published version once more, from its stored passages; people read it meanwhile."""
+    job = lease.job
+    version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
+    if version.state != VersionState.PUBLISHED:
+        return
+    if job.attempt > MOST_ATTEMPTS:
+        jobs.fail(job, "interrupted")
+        return
+    index = connect.index(connect.passage_embedder().dimension)
+    if index.count(version.tenant, version.id) > version.passage_count:
+        index.delete_versions(version.tenant, [version.id])
+    _embed(version, lambda done, total: lease.beat())
+    version.refresh_from_db()
+    if version.state != VersionState.PUBLISHED:
+        # Retired while it was in work; its removal may have been quicker.
+        index.delete_versions(version.tenant, [version.id])
+
+
+def remove(lease: Lease) -> None:
+    """A replaced version loses its points; a deleted one also its text, pictures and bytes."""
+    job = lease.job
+    version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
+    index = connect.index(connect.passage_embedder().dimension)
+    points = index.count(version.tenant, version.id)
+    index.delete_versions(version.tenant, [version.id])
+    if version.state == VersionState.DELETED:
+        documents.forget_version(system_scope(job.tenant, job.request_id), version, points)
+
+
+def move(lease: Lease) -> None:
+    """Library and label of a document's points follow the database."""
+    document = Document.objects.get(pk=lease.job.subject, tenant=lease.job.tenant)
+    index = connect.index(connect.passage_embedder().dimension)
+    index.move_document(document.tenant, document.id, document.library_id, document.label)

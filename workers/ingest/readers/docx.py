@@ -1,0 +1,108 @@
+"""Word documents: headings, paragraphs, list items and tables in the order of the body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docx import Document
+from docx.document import Document as DocumentType
+from docx.oxml.ns import qn
+from docx.table import Table
+from docx.text.paragraph import Paragraph
+
+from workers.ingest.document import ReadDocument
+from workers.ingest.readers import Progress
+from workers.ingest.readers.builder import Builder
+
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+HEADING = re.compile(r"^(?:heading|überschrift|titre|título|titolo|kop|rubrik)\s*(\d)", re.IGNORECASE)
+# Wrappers whose content belongs to the body: content controls, custom XML, tracked insertions.
+WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:smartTag")}
+TEXT_PARTS = {qn("w:t"), qn("w:tab"), qn("w:br"), qn("w:cr"), qn("w:noBreakHyphen")}
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+MAX_NESTING = 8
+
+
+def read(path: Path, progress: Progress) -> ReadDocument:
+    progress(0, 1)
+    with path.open("rb") as stream:
+        document = Document(stream)
+    # Older programs' copy of drawn text, which would be read twice.
+    for fallback in list(document.element.body.iter(FALLBACK)):
+        fallback.getparent().remove(fallback)
+    builder = Builder(MEDIA_TYPE)
+    builder.page()
+    for kind, element in _body(document.element.body):
+        if kind == "p":
+            _paragraph(builder, Paragraph(element, document))
+        else:
+            _table(builder, Table(element, document), 0)
+    progress(1, 1)
+    return builder.finish(_title(document))
+
+
+def _body(parent: Any) -> Iterator[tuple[str, Any]]:
+    for child in parent.iterchildren():
+        if child.tag == qn("w:p"):
+            yield "p", child
+        elif child.tag == qn("w:tbl"):
+            yield "tbl", child
+        elif child.tag in WRAPPERS:
+            yield from _body(child)
+
+
+def _paragraph(builder: Builder, paragraph: Paragraph) -> None:
+    text = _text(paragraph._p)
+    style = paragraph.style
+    name = (style.name or "") if style is not None else ""
+    if name.lower() == "title":
+        builder.block("heading", text, 1)
+    elif match := HEADING.match(name):
+        builder.block("heading", text, int(match[1]))
+    elif (level := _list_level(paragraph, name)) is not None:
+        builder.block("item", text, level)
+    else:
+        builder.block("paragraph", text)
+
+
+def _text(element: Any) -> str:
+    """All text shown, with that of links and tracked insertions, without deletions and field codes."""
+    parts = []
+    for node in element.iter(*TEXT_PARTS):
+        if node.tag == qn("w:t"):
+            parts.append(node.text or "")
+        elif node.tag == qn("w:tab"):
+            # The same tag defines tab stops in the paragraph's properties.
+            parts.append("\t" if node.getparent().tag == qn("w:r") else "")
+        else:
+            parts.append("-" if node.tag == qn("w:noBreakHyphen") else "\n")
+    return "".join(parts)
+
+
+def _list_level(paragraph: Paragraph, style: str) -> int | None:
+    properties: Any = paragraph._p.pPr  # the library's types stop here
+    numbering = properties.numPr if properties is not None else None
+    if numbering is not None:
+        return int(numbering.ilvl.val) if numbering.ilvl is not None else 0
+    return 0 if style.lower().startswith("list ") else None
+
+
+def _table(builder: Builder, table: Table, depth: int) -> None:
+    """Row by row; a merged cell counts once, a table within a cell follows its row."""
+    for row in table._tbl.tr_lst:
+        cells = [cell for cell in row.tc_lst if cell.vMerge != "continue"]
+        builder.row(" ".join(_text(p) for p in cell.p_lst) for cell in cells)
+        if depth < MAX_NESTING:
+            for cell in cells:
+                for inner in cell.tbl_lst:
+                    _table(builder, Table(inner, table._parent), depth + 1)
+
+
+def _title(document: DocumentType) -> str:
+    try:
+        return document.core_properties.title or ""
+    except (KeyError, ValueError, AttributeError):  # damaged properties do not make the text unreadable
+        return ""

@@ -1,0 +1,218 @@
+"""PDF by PDFium: text in its order, words with boxes as the page is shown, headings by size and weight."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from workers.ingest.document import Box, ReadDocument
+from workers.ingest.errors import BrokenFile, Encrypted, LooksLikeAScan
+from workers.ingest.readers import Progress
+from workers.ingest.readers.builder import Builder
+from workers.ingest.readers.pdf_layout import Line, RawWord, arrange, merge_side_by_side
+
+WORD = re.compile(r"[^\s\x00\x02\ufffe]+")
+LINE = re.compile("([^\r\n\x02\ufffe]*)(\r\n|[\r\n]|[\x02\ufffe]|$)")
+# What PDFium puts for the hyphen of a word cut at the end of a line; there is no line break then.
+CUT = ("\x02", "\ufffe")
+# PDFium's own numbers for why a document did not load (fpdfview.h).
+NEEDS_PASSWORD, UNKNOWN_SECURITY = 4, 5
+PAGE_WITHOUT_SIZE = (612.0, 792.0)
+
+
+def read(path: Path, progress: Progress) -> ReadDocument:
+    """Raises Encrypted, BrokenFile, LooksLikeAScan, EmptyFile."""
+    document = open_document(path)
+    total = len(document)
+    progress(0, total)
+    pages: list[list[Line]] = []
+    builder = Builder("application/pdf")
+    pictures = 0
+    sizes = []
+    for index in range(total):
+        lines, size, is_picture = _read_page(document, index)
+        pages.append(lines)
+        sizes.append(size)
+        pictures += is_picture
+        progress(index + 1, total)
+    if not any(pages) and pictures:
+        raise LooksLikeAScan
+    if pictures:
+        builder.warnings.append(f"pages_without_text:{pictures}")
+    for index, blocks in enumerate(arrange(pages)):
+        builder.page(_label(document, index), *sizes[index])
+        for kind, level, words in blocks:
+            builder.words(kind, words, level)
+    return builder.finish(_title(document))
+
+
+def open_document(path: Path) -> pdfium.PdfDocument:
+    """Raises Encrypted or BrokenFile; a document whose user password is empty opens."""
+    try:
+        document = pdfium.PdfDocument(path)
+        if len(document) < 1:
+            raise BrokenFile
+    except pdfium.PdfiumError as error:
+        if getattr(error, "err_code", None) in (NEEDS_PASSWORD, UNKNOWN_SECURITY):
+            raise Encrypted from error
+        raise BrokenFile(type(error).__name__) from error
+    return document
+
+
+def _read_page(document: pdfium.PdfDocument, index: int) -> tuple[list[Line], tuple[float, float], bool]:
+    """The page's lines, its size in points as shown, and whether it shows something but holds no text."""
+    try:
+        page = document[index]
+    except pdfium.PdfiumError:
+        return [], PAGE_WITHOUT_SIZE, False
+    try:
+        size = page.get_size()
+        text_page = page.get_textpage()
+        try:
+            lines = _PageText(page, text_page, size).lines()
+        finally:
+            text_page.close()
+        return lines, size, not lines and pdfium_c.FPDFPage_CountObjects(page) > 0
+    except pdfium.PdfiumError:
+        return [], PAGE_WITHOUT_SIZE, False
+    finally:
+        page.close()
+
+
+class _PageText:
+    """One page's text; calls PDFium per word and line, not per character, which is what takes the time."""
+
+    def __init__(
+        self, page: pdfium.PdfPage, text_page: pdfium.PdfTextPage, size: tuple[float, float]
+    ) -> None:
+        self.raw = text_page.raw
+        self.width, self.height = size
+        self.matrix = _to_screen(page.raw, *size)
+        self._rectangles = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF()
+        self._numbers = [ctypes.c_double() for _ in range(2)]
+        self._refs = [ctypes.byref(number) for number in self._numbers]
+        self._name = ctypes.create_string_buffer(256)
+
+    def lines(self) -> list[Line]:
+        text, self.exact = self._units()
+        found = []
+        for match in LINE.finditer(text):
+            line = self._line(match[1], match.start(1))
+            if line:
+                line.hyphen = match[2] in CUT
+                found.append(line)
+        return merge_side_by_side(found)
+
+    def _units(self) -> tuple[str, bool]:
+        """The text, one character a UTF-16 unit, and whether its places are PDFium's character numbers."""
+        count = pdfium_c.FPDFText_CountChars(self.raw)
+        if count <= 0:
+            return "", True
+        # A character may become two units; PDFium writes as many as fit.
+        buffer = (ctypes.c_ushort * (2 * count + 1))()
+        written = pdfium_c.FPDFText_GetText(self.raw, 0, 2 * count, buffer)
+        return "".join(map(chr, buffer[: max(written - 1, 0)])), written - 1 == count
+
+    def _line(self, text: str, offset: int) -> Line | None:
+        words: list[RawWord] = []
+        first = last = -1
+        for match in WORD.finditer(text):
+            start = self._character(offset + match.start())
+            end = self._character(offset + match.end() - 1)
+            box = self._box(start, end)
+            if box is None:
+                continue
+            word = match[0] if match[0].isascii() else _from_units(match[0])
+            words.append((word, box))
+            first, last = (start if first < 0 else first), end
+        if not words:
+            return None
+        bold = self._is_bold(first) and self._is_bold(last)
+        return Line(words, self._size(first), bold, self._baseline(first, words[0][1]))
+
+    def _character(self, place: int) -> int:
+        return place if self.exact else int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(self.raw, place))
+
+    def _box(self, first: int, last: int) -> Box | None:
+        """The word's box as shown, as high as its font; None for what lies off the page, unseen."""
+        one, two = self._rectangles
+        if not (
+            pdfium_c.FPDFText_GetLooseCharBox(self.raw, first, one)
+            and pdfium_c.FPDFText_GetLooseCharBox(self.raw, last, two)
+        ):
+            return self._point(first)
+        ax, ay = self._shown(min(one.left, two.left), min(one.bottom, two.bottom))
+        bx, by = self._shown(max(one.right, two.right), max(one.top, two.top))
+        left, right = (ax, bx) if ax < bx else (bx, ax)
+        top, bottom = (ay, by) if ay < by else (by, ay)
+        if not (left < self.width and right > 0 and top < self.height and bottom > 0):
+            return None
+        return max(left, 0.0), max(top, 0.0), min(right, self.width), min(bottom, self.height)
+
+    def _point(self, character: int) -> Box:
+        """For glyphs without extent: where the character stands."""
+        if not pdfium_c.FPDFText_GetCharOrigin(self.raw, character, *self._refs):
+            return 0.0, 0.0, 0.0, 0.0
+        x, y = self._shown(self._numbers[0].value, self._numbers[1].value)
+        return x, y, x, y
+
+    def _shown(self, x: float, y: float) -> tuple[float, float]:
+        a, b, c, d, e, f = self.matrix
+        return a * x + c * y + e, b * x + d * y + f
+
+    def _size(self, character: int) -> float:
+        matrix = pdfium_c.FS_MATRIX()
+        size = float(pdfium_c.FPDFText_GetFontSize(self.raw, character))
+        if pdfium_c.FPDFText_GetMatrix(self.raw, character, matrix):
+            size *= (matrix.c**2 + matrix.d**2) ** 0.5
+        return size or 1.0
+
+    def _baseline(self, character: int, box: Box) -> float:
+        if pdfium_c.FPDFText_GetCharOrigin(self.raw, character, *self._refs):
+            return self._shown(self._numbers[0].value, self._numbers[1].value)[1]
+        return box[3]
+
+    def _is_bold(self, character: int) -> bool:
+        if pdfium_c.FPDFText_GetFontWeight(self.raw, character) >= 650:
+            return True
+        length = pdfium_c.FPDFText_GetFontInfo(self.raw, character, self._name, len(self._name), None)
+        return 0 < length <= len(self._name) and b"bold" in self._name.value.lower()
+
+
+def _from_units(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+
+
+def _to_screen(page: pdfium_c.FPDF_PAGE, width: float, height: float) -> tuple[float, ...]:
+    """The affine map from page space to points from the top left, as PDFium itself shows the page."""
+    # PageToDevice rounds to whole pixels: a large screen keeps the rounding below 1/100 point.
+    scale = 128
+    screen = round(width * scale), round(height * scale)
+    x, y = ctypes.c_int(), ctypes.c_int()
+    points = []
+    for px, py in ((0, 0), (1000, 0), (0, 1000)):
+        pdfium_c.FPDF_PageToDevice(page, 0, 0, *screen, 0, px, py, x, y)
+        points.append((x.value / scale, y.value / scale))
+    (e, f), (ax, ay), (cx, cy) = points
+    return (ax - e) / 1000, (ay - f) / 1000, (cx - e) / 1000, (cy - f) / 1000, e, f
+
+
+def _label(document: pdfium.PdfDocument, index: int) -> str:
+    try:
+        return str(document.get_page_label(index))
+    except (pdfium.PdfiumError, UnicodeError):
+        return ""
+
+
+def _title(document: pdfium.PdfDocument) -> str:
+    """The title in the file's properties, unless a program put a file name there."""
+    try:
+        title = str(document.get_metadata_value("Title")).strip()
+    except (pdfium.PdfiumError, UnicodeError):
+        return ""
+    is_name = re.search(r"^(microsoft |untitled)|\.\w{2,5}$", title, re.IGNORECASE)
+    return "" if is_name or len(title) < 4 else title

@@ -1,0 +1,112 @@
+"""Which reader a file belongs to: by what is in it first, by its name second."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path, PurePath
+
+from workers.ingest.document import ReadDocument
+from workers.ingest.errors import BrokenFile, EmptyFile, Encrypted, UnknownFormat
+from workers.ingest.readers import Progress, archive
+from workers.ingest.readers.decode import is_binary
+
+SUPPORTED = "PDF, DOCX, PPTX, XLSX, ODT, HTML, Markdown, TXT, CSV, EML"
+READERS = {
+    "pdf": "pdf:read",
+    "docx": "docx:read",
+    "pptx": "pptx:read",
+    "xlsx": "xlsx:read",
+    "odt": "odt:read",
+    "html": "html:read",
+    "markdown": "markdown:read",
+    "text": "plain:read",
+    "csv": "plain:read_csv",
+    "eml": "eml:read",
+}
+# Text says little of itself, so there the name decides.
+TEXT_SUFFIXES = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".htm": "html",
+    ".html": "html",
+    ".xhtml": "html",
+    ".xml": "html",
+    ".eml": "eml",
+    ".txt": "text",
+}
+BINARY_SUFFIXES = (".pdf", ".docx", ".pptx", ".xlsx", ".odt")
+ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+RTF_START = b"{\\rtf"
+OLE2_START = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
+OFFICE_PARTS = (
+    (b"wordprocessingml.document.main+xml", "docx"),
+    (b"presentationml.presentation.main+xml", "pptx"),
+    (b"presentationml.slideshow.main+xml", "pptx"),
+    (b"spreadsheetml.sheet.main+xml", "xlsx"),
+)
+WEB_PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
+MAIL_HEADERS = re.compile(
+    rb"^(?:From|To|Subject|Date|Received|Return-Path|Message-ID|MIME-Version): ", re.IGNORECASE | re.MULTILINE
+)
+
+
+def find_reader(path: Path, name: str, max_unpacked: int) -> Callable[[Path, Progress], ReadDocument]:
+    """The reader's function. Raises UnknownFormat, EmptyFile, Encrypted, BrokenFile, TooLarge."""
+    module, function = READERS[detect(path, name, max_unpacked)].split(":")
+    found: Callable[[Path, Progress], ReadDocument] = getattr(
+        import_module(f"workers.ingest.readers.{module}"), function
+    )
+    return found
+
+
+def detect(path: Path, name: str, max_unpacked: int) -> str:
+    """A key of READERS; `name` is the one the person gave, `path` may be called anything."""
+    with path.open("rb") as stream:
+        head = stream.read(64 * 1024)
+    if not head.strip():
+        raise EmptyFile
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith(ZIP_STARTS):
+        return _office(path, max_unpacked)
+    if head.startswith(OLE2_START):
+        if ENCRYPTED_PACKAGE in path.read_bytes():
+            raise Encrypted
+        raise UnknownFormat(formats=SUPPORTED)
+    suffix = PurePath(name).suffix.lower()
+    if suffix in BINARY_SUFFIXES:
+        raise BrokenFile("not what its name says")
+    return _kind_of_text(head, suffix)
+
+
+def _office(path: Path, max_unpacked: int) -> str:
+    names = archive.check(path, max_unpacked)
+    with zipfile.ZipFile(path) as opened:
+        if "[Content_Types].xml" in names:
+            types = opened.read("[Content_Types].xml")
+            for part, kind in OFFICE_PARTS:
+                if part in types:
+                    return kind
+        if (
+            "mimetype" in names
+            and opened.read("mimetype").strip() == b"application/vnd.oasis.opendocument.text"
+        ):
+            return "odt"
+    raise UnknownFormat(formats=SUPPORTED)
+
+
+def _kind_of_text(head: bytes, suffix: str) -> str:
+    if head.startswith(RTF_START) or is_binary(head):
+        raise UnknownFormat(formats=SUPPORTED)
+    if suffix in TEXT_SUFFIXES:
+        return TEXT_SUFFIXES[suffix]
+    if WEB_PAGE.match(head):
+        return "html"
+    start = head[:2048].split(b"\n\n")[0]
+    return "eml" if len(MAIL_HEADERS.findall(start)) >= 2 and MAIL_HEADERS.match(start) else "text"

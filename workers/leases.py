@@ -1,0 +1,108 @@
+"""Working on a job under a lease: take it, keep it while there is progress, end it one way or the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psutil
+from django.conf import settings
+from django.db import close_old_connections
+
+from muniment.jobs import services as jobs
+from muniment.jobs.models import Job
+from workers.engines import EngineUnavailable, IndexUnavailable, connect
+
+log = logging.getLogger(__name__)
+
+# A part that is away is asked again after this many seconds; the job keeps its place.
+RETRY_SECONDS = 5
+
+
+class LeaseLost(Exception):
+    """The job was cancelled, or somebody else has it by now: stop without a word."""
+
+
+class Lease:
+    """Held while work makes progress. There is no thread that renews it: who hangs, loses it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._renewed = time.monotonic()
+
+    def beat(self) -> None:
+        """Call often; renews every few seconds. Raises `LeaseLost`."""
+        now = time.monotonic()
+        if now - self._renewed < settings.LEASE_SECONDS / 8:
+            return
+        self.check()
+        self._renewed = now
+
+    def check(self) -> None:
+        """Renew now. Raises `LeaseLost`."""
+        if not jobs.renew(self.job):
+            raise LeaseLost
+
+
+def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = False) -> None:
+    """Take a job and do it. `do` ends the work's own rows; here the job's row is ended.
+
+    A part that does not answer gives the job back; a lease that was lost leaves everything to its new holder.
+    `patient` work waits for such a part as long as it takes, the other kind has counted its tries.
+    """
+    close_old_connections()
+    owner = f"{_machine()}{os.getpid()}:{uuid4().hex[:12]}"
+    try:
+        job = jobs.take(UUID(job_id), UUID(tenant), owner)
+        if job is None and free_the_dead():
+            job = jobs.take(UUID(job_id), UUID(tenant), owner)
+        if job is None:
+            return
+        try:
+            do(Lease(job))
+        except LeaseLost:
+            log.info("job.lease_lost kind=%s", job.kind)
+        except (IndexUnavailable, EngineUnavailable) as error:
+            log.warning("job.waits kind=%s for=%s", job.kind, type(error).__name__)
+            # An index that came back empty needs its collection made again.
+            connect.index.cache_clear()
+            jobs.give_back(job, RETRY_SECONDS, type(error).__name__, counts=not patient)
+        except Exception as error:
+            # Nobody knows what this was: try again a few times, `do` gives up by the number of attempts.
+            log.exception("job.broke kind=%s attempt=%s", job.kind, job.attempt)
+            jobs.give_back(job, RETRY_SECONDS * job.attempt, type(error).__name__[:64])
+        else:
+            jobs.finish(job)
+    finally:
+        close_old_connections()
+
+
+def free_the_dead() -> int:
+    """End the leases of processes of this machine that are gone, so that nobody waits until they run out."""
+    mine = _machine()
+    owners = jobs.holders(mine)
+    gone = [owner for owner in owners if not _lives(int(owner.removeprefix(mine).split(":")[0]))]
+    return jobs.end_leases(gone) if gone else 0
+
+
+@cache
+def _machine() -> str:
+    """First part of an owner's name: where a process id means the same process. Another boot or another
+    container is another machine, even under the same host name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}:"
+    except OSError:  # not on Linux: then only this very run knows its processes
+        return f"{uuid4().hex[:12]}:"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

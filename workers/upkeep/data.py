@@ -1,0 +1,162 @@
+"""Checks of what must not be lost: the database, the trail in it, the originals, the open work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from muniment.audit.actions import BACKUP_MADE, Outcome
+from muniment.audit.models import AuditEvent
+from muniment.audit.queries import guards_missing
+from muniment.documents.blobs import blob_path, hash_file
+from muniment.documents.models import Version, VersionState
+from muniment.jobs.models import Kind
+from muniment.jobs.queries import Queue, queues
+from workers.upkeep.finding import Finding, bad, ok, warn
+
+SAMPLE = 20
+SAMPLE_BYTES = 200_000_000
+BACKUP_AGE = timedelta(days=7)
+
+
+def has_tables() -> bool:
+    """Whether there is a database to look into. Raises `DatabaseError` where it is damaged."""
+    return "django_migrations" in connection.introspection.table_names()
+
+
+def database() -> Iterator[Finding]:
+    damaged = bad(
+        "database",
+        _(
+            "The database is damaged. Stop Muniment, keep a copy of the data folder, and put the last backup "
+            "in place with `manage.py restore FILE --force`."
+        ),
+    )
+    try:
+        if not has_tables():
+            yield warn("database", _("There is no database yet: `make up` makes it."))
+            return
+        if connection.vendor != "sqlite":
+            yield ok("database", _("It answers."))
+            return
+        with connection.cursor() as cursor:
+            found = cursor.execute("PRAGMA quick_check(1)").fetchone()[0]
+            mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+    except DatabaseError:
+        yield damaged
+        return
+    if found != "ok":
+        yield damaged
+    elif mode != "wal":
+        yield bad(
+            "database",
+            _("It cannot write ahead (its mode is %(mode)s): put the data folder on a local disk.")
+            % {"mode": mode},
+        )
+    else:
+        yield ok("database", _("Its pages are whole and it writes ahead (WAL)."))
+
+
+def migrations() -> Iterator[Finding]:
+    executor = MigrationExecutor(connection)
+    known, applied = set(executor.loader.disk_migrations), set(executor.loader.applied_migrations)
+    if applied - known:
+        yield bad(
+            "migrations",
+            _("The database was used by a newer version of Muniment: install that version again."),
+        )
+    elif plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        yield bad(
+            "migrations",
+            _("%(n)s changes of the database are not made yet: `make up` makes them.") % {"n": len(plan)},
+        )
+    else:
+        yield ok("migrations", _("The database is as this version needs it."))
+
+
+def trail() -> Iterator[Finding]:
+    if guards_missing():
+        yield bad(
+            "audit trail",
+            _(
+                "Triggers that keep events from being changed are missing: somebody took them away. Tell the "
+                "compliance officer, keep a copy of the data folder, and restore the last backup."
+            ),
+        )
+    else:
+        yield ok("audit trail", _("The database refuses to change or remove events."))
+
+
+def originals() -> Iterator[Finding]:
+    """A sample of the stored files against their hashes."""
+    versions = Version.objects.exclude(state=VersionState.DELETED).order_by("?")
+    checked = read = 0
+    faults = []
+    for version in versions[:SAMPLE]:
+        if read and read + version.size > SAMPLE_BYTES:
+            continue
+        path = blob_path(version.tenant, version.sha256)
+        checked, read = checked + 1, read + version.size
+        if not path.is_file() or hash_file(path) != version.sha256:
+            faults.append(str(version.id))
+    if faults:
+        yield bad(
+            "originals",
+            _(
+                "%(faults)s of %(checked)s originals looked at are missing or damaged (versions %(ids)s). "
+                "Check the disk, then restore them from a backup, or upload the documents again."
+            )
+            % {"faults": len(faults), "checked": checked, "ids": ", ".join(faults[:3])},
+        )
+    else:
+        yield ok("originals", _("%(checked)s originals looked at, all as they came.") % {"checked": checked})
+
+
+def backups() -> Iterator[Finding]:
+    made = (
+        AuditEvent.objects.filter(action=BACKUP_MADE, outcome=Outcome.DONE.value)
+        .order_by("-occurred_at")
+        .first()
+    )
+    advice = _("Make one with `manage.py backup FILE`, and keep it on another machine.")
+    if made is None:
+        if Version.objects.exists():
+            yield warn("backup", _("There is none yet.") + " " + advice)
+        else:
+            yield ok("backup", _("There is nothing to lose yet."))
+        return
+    ago = _("The last one was made %(time)s ago.") % {"time": timesince(made.occurred_at)}
+    if timezone.now() - made.occurred_at > BACKUP_AGE:
+        yield warn("backup", ago + " " + advice)
+    else:
+        yield ok("backup", ago)
+
+
+def work() -> Iterator[Finding]:
+    found = queues()
+    stuck = [queue for queue in found if queue.silent or (queue.late and queue.running == 0)]
+    for queue in stuck:
+        yield bad(
+            "work",
+            _(
+                "%(what)s: %(n)s are due and nobody does them. See whether the workers run; nothing is lost, "
+                "they go on by themselves."
+            )
+            % {"what": Kind(queue.kind).label, "n": queue.silent + queue.late},
+        )
+    if not stuck:
+        yield ok("work", "; ".join(_told(queue) for queue in found) or _("Nothing waits."))
+
+
+def _told(queue: Queue) -> str:
+    words = {"what": Kind(queue.kind).label, "waiting": queue.waiting, "running": queue.running}
+    text = _("%(what)s: %(waiting)s waiting, %(running)s in work") % words
+    if queue.oldest is None:
+        return text
+    return text + _(", the oldest since %(time)s") % {"time": timesince(queue.oldest, timezone.now())}

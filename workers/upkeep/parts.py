@@ -1,0 +1,202 @@
+"""Checks of the parts that run beside each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from muniment.documents.models import Version, VersionState
+from muniment.jobs.broker import client
+from muniment.jobs.models import Kind
+from muniment.jobs.queries import open_count
+from muniment.registry.queries import present_engine
+from workers.engines import EngineFacts, EngineUnavailable, IndexUnavailable, PassageIndex, catalogue, connect
+from workers.engines.errors import ModelMissing
+from workers.upkeep.finding import Finding, away, bad, ok, warn
+
+# Older servers have holes that a client can use.
+OLDEST_VALKEY = (8, 1)
+OLDEST_REDIS = (8, 6, 3)
+# The supervisor writes every two seconds.
+STALE_SECONDS = 15
+SERVER_CLOCK_SECONDS = 5
+# Asking for each version takes some milliseconds.
+VERSIONS_COUNTED = 500
+
+
+def processes() -> Iterator[Finding]:
+    try:
+        state = json.loads((Path(settings.RUN_DIR) / "state.json").read_text())
+        fresh = time.time() - state["updated"] < STALE_SECONDS
+    except (OSError, ValueError, KeyError):
+        fresh = False
+    if not fresh:
+        yield away("processes", "unix:")
+        return
+    faults = [facts for facts in state["processes"] if facts["state"] != "ready"]
+    for facts in faults:
+        yield _process(facts)
+    if not faults:
+        yield ok("processes", _("All %(n)s are running.") % {"n": len(state["processes"])})
+
+
+def _process(facts: Mapping[str, Any]) -> Finding:
+    name = f"process {facts['name']}"[:40]
+    if facts["state"] in {"starting", "waiting"} and not facts["restarts"]:
+        return warn(name, _("It is starting: look again in a minute."))
+    return bad(
+        name,
+        _("It is down (%(why)s) and is started again by itself. Its log is %(log)s in the folder of logs.")
+        % {"why": facts["reason"] or facts["state"], "log": f"{facts['name']}.log"},
+    )
+
+
+def broker() -> Iterator[Finding]:
+    try:
+        facts = client().info("server")
+        seconds, _micro = client().time()
+    except redis.RedisError:
+        yield away("broker", settings.BROKER_URL)
+        return
+    name, version, floor = server(facts)
+    words = {"name": name, "version": version, "floor": ".".join(map(str, floor))}
+    if numbers(version) < floor:
+        yield bad(
+            "broker",
+            _("%(name)s %(version)s has known holes: use %(floor)s or newer.") % words,
+        )
+    elif abs(time.time() - seconds) > SERVER_CLOCK_SECONDS:
+        yield warn("broker", _("Its machine's clock differs from ours: set both by a time server."))
+    else:
+        yield ok("broker", _("%(name)s %(version)s answers.") % words)
+
+
+def server(facts: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
+    """Name, version and the oldest version that is accepted."""
+    if facts.get("server_name") == "valkey":
+        return "Valkey", str(facts["valkey_version"]), OLDEST_VALKEY
+    return "Redis", str(facts["redis_version"]), OLDEST_REDIS
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def index() -> Iterator[Finding]:
+    from workers.engines.index import IndexRefused
+
+    try:
+        found = connect.index(catalogue.model(settings.EMBEDDER).dimension)
+        compared, wrong = _miscounted(found)
+    except (IndexUnavailable, ModelMissing):
+        yield away("index", settings.INDEX_URL)
+        return
+    except IndexRefused as error:
+        yield bad("index", str(error))
+        return
+    words = {"wrong": wrong, "compared": compared, "left": open_count(Kind.REINDEX)}
+    if wrong and words["left"]:
+        yield warn(
+            "index",
+            _("Documents are being indexed again, %(left)s are left; all can be read.") % words,
+        )
+    elif wrong:
+        yield bad(
+            "index",
+            _(
+                "%(wrong)s of %(compared)s documents looked at are not whole in the index and may not be "
+                "found: run `manage.py reindex`."
+            )
+            % words,
+        )
+    else:
+        yield ok("index", _("It has every passage of the %(compared)s documents looked at.") % words)
+
+
+def _miscounted(index: PassageIndex) -> tuple[int, int]:
+    """How many published versions were compared with the index, at random, and how many differ."""
+    versions = Version.objects.filter(state=VersionState.PUBLISHED).order_by("?")[:VERSIONS_COUNTED]
+    rows = list(versions.values_list("tenant", "id", "passage_count"))
+    wrong = [
+        version
+        for tenant, version, passages in rows
+        if index.count(tenant, version) != passages
+        # Retired since the rows were read: its points go, as they should.
+        and Version.objects.filter(pk=version, state=VersionState.PUBLISHED).exists()
+    ]
+    return len(rows), len(wrong)
+
+
+def engine() -> Iterator[Finding]:
+    try:
+        facts = connect.engine().facts()
+    except EngineUnavailable:
+        yield away("engine", settings.ENGINE_URL)
+        return
+    wrong = _other_bytes(facts)
+    if wrong:
+        yield bad(
+            "engine",
+            _("It runs other models than are set (%(names)s): start Muniment again.")
+            % {"names": ", ".join(wrong)},
+        )
+    elif not facts.model_sha256:
+        yield ok(
+            "engine", _("%(model)s answers; its server does not tell the hash.") % {"model": facts.model}
+        )
+    else:
+        yield ok(
+            "engine",
+            _("%(model)s answers, with the catalogue's hash and a context of %(context)s tokens.")
+            % {"model": facts.model, "context": facts.context},
+        )
+    yield from _speed(facts.model)
+
+
+def _other_bytes(facts: EngineFacts) -> list[str]:
+    """The models set whose hash the engine says otherwise; one that tells no hash is believed."""
+    told = {settings.LANGUAGE_MODEL: facts.model_sha256, settings.EMBEDDER: facts.embedder_sha256}
+    return [name for name, sha256 in told.items() if sha256 and sha256 != catalogue.model(name).sha256]
+
+
+def _speed(model: str) -> Iterator[Finding]:
+    row = present_engine()
+    if row is None or row.model != model or row.prompt_budget is None:
+        yield warn("speed", _("It was not measured yet: that happens by itself once the machine is idle."))
+        return
+    words = {"read": round(row.prompt_speed or 0), "write": round(row.output_speed or 0)}
+    yield ok(
+        "speed",
+        _("It reads %(read)s and writes %(write)s tokens a second; a prompt may have %(budget)s.")
+        % {**words, "budget": row.prompt_budget},
+    )
+
+
+def models() -> Iterator[Finding]:
+    names = [settings.LANGUAGE_MODEL] if settings.ENGINE_URL.startswith("unix:") else []
+    for name in [*names, settings.EMBEDDER]:
+        title = f"model {name}"[:40]
+        try:
+            state = catalogue.state_of(catalogue.model(name))
+        except ModelMissing as error:
+            yield bad(title, str(error))
+            continue
+        if state == "there":
+            yield ok(title, _("It is there, with the catalogue's hash."))
+        else:
+            words = {"name": name}
+            yield bad(
+                title,
+                _("It is missing: `manage.py models get %(name)s` fetches it.") % words
+                if state == "missing"
+                else _("Its bytes are not the publisher's: `manage.py models get %(name)s` fetches it again.")
+                % words,
+            )

@@ -1,0 +1,67 @@
+"""What runs by the clock."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from django.db import close_old_connections
+
+from muniment.documents.uploads import drop_stale
+from muniment.jobs.replies import reply
+from muniment.jobs.services import sweep as sweep_jobs
+from muniment.tenancy.models import Tenant
+from workers.engines import IndexUnavailable, connect
+from workers.leases import free_the_dead
+from workers.upkeep import reconcile
+from workers.upkeep.doctor import as_rows, examine_and_store
+from workers.upkeep.trial import try_speed_once
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="upkeep.sweep")
+def sweep() -> None:
+    """Ring for due jobs, and once a machine measure its engine."""
+    close_old_connections()
+    try:
+        free_the_dead()
+        sweep_jobs()
+        try_speed_once()
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="upkeep.doctor")
+def doctor(key: str = "", question: str = "") -> None:
+    """Look at every part and keep the findings: by the clock, or for a page that waits at `key`."""
+    close_old_connections()
+    try:
+        findings = examine_and_store()
+        if key:
+            reply(key, {"checks": as_rows(findings)})
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="upkeep.tidy")
+def tidy() -> None:
+    close_old_connections()
+    try:
+        for tenant in Tenant.objects.all():
+            drop_stale(tenant.id)
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="upkeep.reconcile")
+def compare(whole: bool = False) -> None:
+    """Index again what the index lost: `whole` counts every document, else a few at random go first."""
+    close_old_connections()
+    try:
+        reconcile.everything() if whole else reconcile.sample()
+    except IndexUnavailable:
+        # The supervisor sees to it; one that comes back empty needs its collection made again.
+        connect.index.cache_clear()
+    finally:
+        close_old_connections()
