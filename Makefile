@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format deep
+.PHONY: help up test lint format bench deep
 
 help:  ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ lint:  ## Checks style, types and the import contracts
 
 format:  ## Formats the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench:  ## Measures the main job on this machine; FILES="..." ingests those instead of made-up text
+	@$(PYTHON) deploy/setup.py test
+	@PYTHONPATH=platform:. $(BIN)/python -m tests.quality.bench $(FILES)
 
 deep:  ## Runs the tests that take long: fuzzing, load, large corpora
 	@$(PYTHON) deploy/setup.py test

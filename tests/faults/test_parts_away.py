@@ -148,7 +148,7 @@ def test_a_search_without_its_worker_is_a_sentence(site: Site) -> None:
 
 def test_an_upload_goes_on_after_the_web_process_died(site: Site) -> None:
     data = slow_to_read(4)
-    url = site.announce("two parts.txt", len(data)).json()["url"]
+    url = site.announce("two parts.csv", len(data)).json()["url"]
     sent = site.client.patch(url, content=data[:CHUNK], headers={**site.headers(), "Upload-Offset": "0"})
     assert sent.json()["offset"] == CHUNK < len(data)
     site.house.kill("web")

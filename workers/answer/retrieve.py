@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from muniment.documents.layout import HEADING_SEPARATOR
 from muniment.documents.models import Passage
 from muniment.documents.queries import published_passages
 from muniment.documents.sentences import sentences
@@ -78,7 +79,7 @@ def _with_best_sentences(
     engine: Engine, question: str, dense: Sequence[float], found: list[tuple[Passage, float]]
 ) -> list[Candidate]:
     """Embed the sentences of the passages found, best passages first, and pick one in each."""
-    spans = [(at, start, end) for at, (passage, _) in enumerate(found) for start, end in _spans(passage.text)]
+    spans = [(at, *span) for at, (passage, _) in enumerate(found) for span in worth_showing(passage)]
     spans = spans[:MOST_SENTENCES]
     vectors = engine.embed([found[at][0].text[start:end] for at, start, end in spans]) if spans else []
     wanted = set(tokens(question))
@@ -90,13 +91,19 @@ def _with_best_sentences(
             best[at] = (worth, start, end, cosine)
     candidates = []
     for at, (passage, score) in enumerate(found):
-        _, start, end, cosine = best.get(at, (0.0, *next(_spans(passage.text), (0, 0)), 0.0))
+        _, start, end, cosine = best.get(at, (0.0, *next(iter(worth_showing(passage)), (0, 0)), 0.0))
         candidates.append(Candidate(passage, score, start, end, cosine, _overlap(wanted, passage.text)))
     return candidates
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    return iter(sentences(text))
+def worth_showing(passage: Passage) -> list[tuple[int, int]]:
+    """Ranges of the passage's sentences but its headings, which repeat the question and answer nothing."""
+    spans, headings = sentences(passage.text), passage.heading.split(HEADING_SEPARATOR)
+    return [span for span in spans if _one_line(passage.text[slice(*span)]) not in headings] or spans
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _overlap(wanted: set[str], text: str) -> float:

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from muniment.documents import services as documents
 from muniment.documents.blobs import blob_path
-from muniment.documents.layout import pack_words
+from muniment.documents.layout import HEADING_SEPARATOR, pack_words
 from muniment.documents.models import Document, Page, Passage, Version, VersionState
 from muniment.jobs import services as jobs
 from muniment.scope import Scope
@@ -192,7 +192,7 @@ class IndexMiscounts(Exception):
 
 def _context(document: Document, passage: Passage) -> str:
     """Title and headings, cut to the room that is kept for them."""
-    text = " › ".join(filter(None, (document.title or document.name, passage.heading)))
+    text = HEADING_SEPARATOR.join(filter(None, (document.title or document.name, passage.heading)))
     return text if len(text) <= CONTEXT_CHARS else text[-CONTEXT_CHARS:].split(" ", 1)[-1]
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from muniment.documents.layout import HEADING_SEPARATOR
 from muniment.documents.sentences import sentences
 from workers.ingest.document import Block, BlockKind, Page, Piece, ReadDocument
 
@@ -15,7 +16,6 @@ Range = tuple[int, int]
 # A tokenizer may see one unknown token in a megabyte of rubbish: characters count as well.
 CHARACTERS_PER_TOKEN = 12
 MAX_HEADING, MAX_PATH = 80, 160
-SEPARATOR = " › "
 MAX_HEADER_ROW = 120
 
 
@@ -108,9 +108,9 @@ def _header_row(row: str) -> str:
 def _path(titles: list[str], header: str) -> str:
     """From the outermost heading to the innermost; where it is too long the outer ones go first."""
     titles = [*titles, header] if header else titles
-    while len(titles) > 1 and len(SEPARATOR.join(titles)) > MAX_PATH:
+    while len(titles) > 1 and len(HEADING_SEPARATOR.join(titles)) > MAX_PATH:
         titles = titles[1:]
-    return SEPARATOR.join(titles)[:MAX_PATH]
+    return HEADING_SEPARATOR.join(titles)[:MAX_PATH]
 
 
 def _refined(ranges: list[Range], counter: _Counter, limit: int) -> list[list[tuple[int, int, int]]]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 FORMAT = 1
+# Between the headings of a passage's path.
+HEADING_SEPARATOR = " › "
 
 
 @dataclass(frozen=True)
