@@ -19,7 +19,6 @@ from workers.engines.offline import go_offline
 def model(file: str, context: str) -> Callable[[Any], None]:
     from llama_cpp import Llama
 
-    # Threads that wait spinning would slow down whatever else is measured in turn.
     llama = Llama(model_path=file, n_ctx=int(context), n_threads=os.cpu_count(), verbose=False)
 
     def first_word(messages: Any) -> None:
@@ -49,5 +48,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     go_offline()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     main()

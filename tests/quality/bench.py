@@ -8,6 +8,7 @@ Ingests the files given, else text made up here, into an installation of its own
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,8 @@ class Row:
 def main(paths: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="muniment-bench-") as folder:
         house = RunningHouse(Path(folder), DEFAULT_MODEL)
+        os.environ.update(house.environment)
+        django.setup()
         house.prepare()
         house.start()
         try:
@@ -73,7 +76,6 @@ def _made_up(folder: Path) -> Path:
 
 
 def _rows(house: RunningHouse, paths: Sequence[Path]) -> Iterator[Row]:
-    django.setup()
     site = Site(house)
     _say("waiting for the sample documents and the speed trial")
     _until_idle(site)

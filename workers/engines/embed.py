@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Padded tokens evaluated at once: on a CPU larger batches are no quicker and take more memory.
 BATCH_TOKENS = 4096
+# Short texts of mixed lengths: what padding costs in a larger batch is more than the batch saves.
+SHORT_TOKENS = 512
 # Texts whose tokens are counted at once, so that the lists of a long document stay small.
 COUNT_TEXTS = 1024
 
@@ -71,12 +73,23 @@ class Embedder:
             counts += [len(ids) for ids in found["input_ids"]]
         return counts
 
+    def _encode(self, texts: Sequence[str], prompt: str, budget: int) -> NDArray[float32]:
+        """Vectors of length one, shape (texts, dimension), in the order of `texts`."""
+        vectors = torch.empty((len(texts), self.dimension))
+        start = self._model.prompts.get(prompt) or None
+        with torch.inference_mode():
+            for batch in batches(self.count_tokens(texts), self.max_tokens, budget):
+                features = self._model.preprocess([texts[i] for i in batch], prompt=start)
+                features = {name: _to(value, self._model.device) for name, value in features.items()}
+                found = self._model(features)["sentence_embedding"]
+                vectors[batch] = torch.nn.functional.normalize(found, dim=1).float().cpu()
+        return vectors.numpy()
+
 
 class QuestionEmbedder(Embedder):
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector of length one for each question, after the model's prompt for questions if it has one."""
-        found = self._model.encode_query(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return [[float(value) for value in vector] for vector in found]
+        return [[float(value) for value in vector] for vector in self._encode(texts, "query", SHORT_TOKENS)]
 
 
 class PassageEmbedder(Embedder):
@@ -84,18 +97,10 @@ class PassageEmbedder(Embedder):
 
     def encode(self, texts: Sequence[str]) -> NDArray[float32]:
         """Vectors of length one, shape (texts, dimension), in the order of `texts`."""
-        vectors = torch.empty((len(texts), self.dimension))
-        prompt = self._model.prompts.get("document") or None
-        with torch.inference_mode():
-            for batch in batches(self.count_tokens(texts), self.max_tokens):
-                features = self._model.preprocess([texts[i] for i in batch], prompt=prompt)
-                features = {name: _to(value, self._model.device) for name, value in features.items()}
-                found = self._model(features)["sentence_embedding"]
-                vectors[batch] = torch.nn.functional.normalize(found, dim=1).float().cpu()
-        return vectors.numpy()
+        return self._encode(texts, "document", BATCH_TOKENS)
 
 
-def batches(counts: Sequence[int], longest: int, budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
+def batches(counts: Sequence[int], longest: int, budget: int) -> Iterator[list[int]]:
     """Indexes of texts in batches of like length, longest first, of at most `budget` padded tokens."""
     batch: list[int] = []
     width = 0

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Nobody reads this status; it is nginx's for a client that went away.
 CLIENT_CLOSED = 499
+# Sources wait for about fifty sentences of them; more than two threads gain little on so short a work.
+EMBEDDER_THREADS = 2
 MAX_BODY = 8 * 2**20
 MAX_TEXTS, MAX_TEXT = 256, 200_000
 TRIAL_TEXT = "The ward keeps a record of every dose, and the nurse on duty signs it before the night begins. "
@@ -71,7 +73,7 @@ class Parts:
             self.generator.start()
         from workers.engines.embed import QuestionEmbedder
 
-        self.embedder = QuestionEmbedder(self.options.embedder, threads=1)
+        self.embedder = QuestionEmbedder(self.options.embedder, threads=EMBEDDER_THREADS)
         self.embedding_thread.submit(self.embedder.encode, ["warm up"]).result()
         self.ready = True
 
