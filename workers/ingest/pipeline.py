@@ -10,7 +10,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from uuid import UUID, uuid5
 
 from django.conf import settings
@@ -162,8 +161,7 @@ def _embed(version: Version, report: Callable[[int, int], None]) -> None:
     index = connect.index(embedder.dimension)
     document = Document.objects.get(pk=version.document_id)
     total, done = version.passage_count, 0
-    passages = version.passages.order_by("ordinal").iterator(chunk_size=1000)
-    while batch := list(islice(passages, BATCH)):
+    for batch in passage_batches(version):
         report(done, total)
         texts = [f"{_context(document, passage)}\n{passage.text}" for passage in batch]
         vectors = embedder.encode(texts)
@@ -184,6 +182,18 @@ def _embed(version: Version, report: Callable[[int, int], None]) -> None:
     now = Document.objects.get(pk=version.document_id)
     if (now.library_id, now.label) != (document.library_id, document.label):
         index.move_document(now.tenant, now.id, now.library_id, now.label)
+
+
+def passage_batches(version: Version) -> Iterator[list[Passage]]:
+    """A version's passages in order, each batch by a query of its own.
+
+    One long query would keep SQLite's view of the moment when it began, and whoever writes on that connection
+    after somebody else did is told at once that the database is locked.
+    """
+    last = -1
+    while batch := list(version.passages.filter(ordinal__gt=last).order_by("ordinal")[:BATCH]):
+        yield batch
+        last = batch[-1].ordinal
 
 
 class IndexMiscounts(Exception):
