@@ -31,7 +31,7 @@ from tests.factories import make_version
 
 NEEDLE = "Zébulon"
 # Workers write these; their own tests look at them.
-ELSEWHERE = {actions.BACKUP_MADE, actions.BACKUP_RESTORED}
+ELSEWHERE = {actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.EGRESS_BLOCKED}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ CONTEXT = 2048
 
 
 ENGINE = "workers.engines.engine_server"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
 
 
 def engine_command(*arguments: object, module: str = ENGINE) -> list[str]:
@@ -53,7 +55,7 @@ class EngineProcess:
 
     def start(self) -> EngineProcess:
         command = engine_command("--uds", self.uds, *self.parts, module=self.module)
-        self.process = subprocess.Popen(command, cwd=ROOT)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
         until = time.monotonic() + 120
         with self.http() as http:
             while time.monotonic() < until:

@@ -28,10 +28,10 @@ from pathlib import Path
 
 import uvicorn
 
+from muniment import switches
 from workers import walls
 from workers.engines.engine_app import Parts, application
 from workers.engines.errors import ModelUnusable
-from workers.engines.offline import go_offline
 
 log = logging.getLogger("muniment.engine")
 
@@ -45,7 +45,11 @@ class CannotStart(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    go_offline()
+    try:
+        switches.switch_on()
+    except switches.SwitchedOff as off:
+        sys.stderr.write(f"{off}\n")
+        return CANNOT_START
     # llama.cpp's threads wait for each other many times a token. Spinning, they keep from the core just
     # who they wait for: beside other work, tokens then came four to thirty times more slowly.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
