@@ -11,9 +11,11 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from muniment import __version__
 from tests import planted
 from tests.ingest.make import pdf
 from tests.running import RunningHouse
@@ -24,6 +26,7 @@ QUESTION = "Within how many hours is a leak of the old boiler reported?"
 # Tried in a process of the web application by Python, and past Python.
 PYTHON_ATTEMPT = "import urllib.request; urllib.request.urlopen('http://{}/')"
 PYTHON_NAME = "import socket; socket.getaddrinfo('python.example', 443)"
+REFUSED = "Nothing leaves this installation"
 NATIVE_ATTEMPT = "from tests import planted; print(planted.outcome(planted.native_connect))"
 
 
@@ -37,6 +40,7 @@ def main() -> None:
         told |= {"seconds": round(time.monotonic() - began, 1), "left": sink.take()}
         told["blocked"] = blocked(house)
         told["planted"] = planted_attempts(house, sink)
+        told["report"] = report(house, folder, told)
     finally:
         house.stop()
     told["blocked_then"] = blocked(house)
@@ -96,14 +100,35 @@ def in_django(house: RunningHouse, code: str) -> str:
     return (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
-def native_name() -> int:
-    return subprocess.run(["getent", "hosts", "native.example"], check=False).returncode
+def native_name() -> str:
+    return f"exit {subprocess.run(['getent', 'hosts', 'native.example'], check=False).returncode}"
 
 
 def version_6() -> None:
     with socket.socket(socket.AF_INET6) as client:
         client.setblocking(False)
         client.connect(("2001:db8::7", planted.PORT))
+
+
+def report(house: RunningHouse, folder: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """The result is kept as the installation's last test, and its report shows it."""
+    result = folder / "egress-test.json"
+    caught = sum(
+        bool(seen["packets"] or seen["names"] or REFUSED in seen["ended"])
+        for seen in told["planted"].values()
+    )
+    kept = {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "version": __version__,
+        "seconds": told["seconds"],
+        "packets": len(told["left"]["packets"]),
+        "names": len(told["left"]["names"]),
+        "tried": len(told["planted"]),
+        "caught": caught,
+    }
+    result.write_text(json.dumps(kept))
+    house.manage("sovereignty", "keep-test", str(result))
+    return dict(json.loads(house.manage("sovereignty", "report", "--json").stdout))
 
 
 def blocked(house: RunningHouse) -> int:

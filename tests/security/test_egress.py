@@ -6,6 +6,7 @@ A machine that does not allow network namespaces fails these tests: it proves no
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,11 @@ NOTHING: dict[str, list[object]] = {"packets": [], "names": []}
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("cut-off")
     command = [*COMMAND, sys.executable, "-m", "tests.security.main_job_cut_off", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "platform")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads((folder / "told.json").read_text()))
 
@@ -70,4 +75,13 @@ def test_a_planted_native_call_is_counted(told: dict[str, Any], attempt: str, pa
 def test_a_planted_question_for_a_name_is_counted(told: dict[str, Any]) -> None:
     tried = told["planted"]["native name"]
     assert set(tried["names"]) == {"native.example"} and tried["packets"] == []
-    assert tried["ended"] != 0
+    assert tried["ended"] == "exit 2"
+
+
+def test_the_result_is_kept_and_the_report_shows_it(told: dict[str, Any]) -> None:
+    report = told["report"]
+    kept = report["egress_test"]
+    assert (kept["packets"], kept["names"]) == (0, 0)
+    assert kept["caught"] == kept["tried"] == len(told["planted"])
+    assert report["blocked"]["attempts"] == 2 and report["walls"]["socket_refused"]
+    assert {model["name"] for model in report["models"]} >= {"all-minilm-l6-v2"}
