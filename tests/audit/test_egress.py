@@ -60,6 +60,7 @@ def test_this_machine_may_be_reached() -> None:
         for host in ("127.0.0.1", "localhost", "0.0.0.0"):
             socket.create_connection((host, port), timeout=2).close()
     assert socket.getaddrinfo(None, 80)
+    assert socket.getaddrinfo(PUBLIC, 80)  # asks nobody
     one, other = socket.socketpair()
     one.close()
     other.close()

@@ -94,6 +94,12 @@ def refresh() -> None:
     store_report(REPORT, build()[0])
 
 
+def refresh_first() -> None:
+    """The first report soon after the first start; later ones come by the clock."""
+    if last_report(REPORT) is None:
+        refresh()
+
+
 def try_walls() -> dict[str, Any]:
     """A child process walls itself in as a reader does, tries to get out, and tells."""
     root = Path(settings.BASE_DIR)

@@ -22,12 +22,13 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="upkeep.sweep")
 def sweep() -> None:
-    """Ring for due jobs, and once a machine measure its engine."""
+    """Ring for due jobs, and once an installation measure its engine and report."""
     close_old_connections()
     try:
         free_the_dead()
         sweep_jobs()
         try_speed_once()
+        sovereignty.refresh_first()
     finally:
         close_old_connections()
 

@@ -109,12 +109,18 @@ def _named(host: Any, port: Any = 0, *_: Any) -> tuple[str, int]:
     return text, port if isinstance(port, int) else 0
 
 
+def _name(host: Any, port: Any = 0, *_: Any) -> tuple[str, int] | None:
+    """An address is its own meaning: nobody is asked for it."""
+    named = _named(host, port)
+    return None if _ip(named[0]) else named
+
+
 _LOOKS: dict[str, Callable[..., tuple[str, int] | None]] = {
     "socket.connect": _address,
     "socket.sendto": _address,
     "socket.sendmsg": lambda sock, address: None if address is None else _address(sock, address),
-    "socket.getaddrinfo": _named,
-    "socket.gethostbyname": _named,
+    "socket.getaddrinfo": _name,
+    "socket.gethostbyname": _name,
     "socket.gethostbyaddr": _named,
     "socket.getnameinfo": lambda address: _named(*address),
 }
@@ -196,7 +202,9 @@ def record_attempts() -> int:
                 private={"host": host},
             )
             written += 1
-        except Exception:  # also where there is no database yet: the attempt itself was refused and logged
-            log.exception("egress.not_recorded kind=%s port=%s", kind, port)
+        except (
+            Exception
+        ) as error:  # also where there is no database yet: the attempt itself was refused and logged
+            log.warning("egress.not_recorded kind=%s port=%s why=%s", kind, port, type(error).__name__)
             _attempts.extend([(kind, host, port)] * times)
     return written
