@@ -68,6 +68,11 @@ app.conf.update(
             "schedule": 3600,
             "options": {"queue": "upkeep", "expires": 3600},
         },
+        "sovereignty": {
+            "task": "upkeep.sovereignty",
+            "schedule": 600,
+            "options": {"queue": "upkeep", "expires": 600},
+        },
         "doctor": {
             "task": "upkeep.doctor",
             "schedule": 300,

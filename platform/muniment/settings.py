@@ -10,19 +10,13 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from muniment import switches
+
 # Libraries read these when they are imported, so they are set before anything else is.
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-    "HF_HUB_DISABLE_XET": "1",
-    "DO_NOT_TRACK": "1",
-    "ORT_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-os.environ.update(OFFLINE)
+try:
+    switches.switch_on()
+except switches.SwitchedOff as off:
+    raise ImproperlyConfigured(str(off)) from off
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 

@@ -30,7 +30,7 @@ ADMINISTRATORS = {
     *("teams", "create-team", "team", "delete-team", "add-member", "remove-member"),
     *("libraries", "create-library", "library-settings", "delete-library", "give-access", "revoke-access"),
 }
-SITE = {"console", "models", "set-budget"}
+SITE = {"console", "models", "set-budget", "sovereignty"}
 OFFICERS = {"desk", "trail"}
 
 # What a page without a reference may answer to an empty request.

@@ -31,7 +31,10 @@ from tests.factories import make_version
 
 NEEDLE = "Zébulon"
 # Workers write these; their own tests look at them.
-ELSEWHERE = {actions.BACKUP_MADE, actions.BACKUP_RESTORED}
+ELSEWHERE = {
+    *(actions.BACKUP_MADE, actions.BACKUP_RESTORED),
+    *(actions.EGRESS_BLOCKED, actions.EGRESS_TESTED, actions.SOVEREIGNTY_REPORTED),
+}
 
 
 @pytest.fixture
@@ -121,6 +124,7 @@ def look_around(admin: Person, password: str) -> None:
     client.post("/sign-in", {"username": f"not {NEEDLE}", "password": "x"})
     client.post("/sign-in", {"username": admin.username, "password": password})
     client.get(reverse("console"))
+    client.get(reverse("sovereignty"))
     client.get("/libraries/zebulon/")
     client.get(reverse("desk"))
     client.post("/sign-out")

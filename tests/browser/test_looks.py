@@ -37,6 +37,7 @@ PAGES = {
     "admin": [
         "/console/",
         "/console/models",
+        "/console/sovereignty",
         "/console/people/",
         "/console/teams/",
         "/console/libraries/",

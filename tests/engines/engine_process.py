@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,8 +18,12 @@ ROOT = Path(__file__).parents[2]
 CONTEXT = 2048
 
 
-def engine_command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "workers.engines.engine_server", *map(str, arguments)]
+ENGINE = "workers.engines.engine_server"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
+
+
+def engine_command(*arguments: object, module: str = ENGINE) -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]
 
 
 def says(text: str) -> list[dict[str, str]]:
@@ -33,11 +38,12 @@ def long_text(tokens: int) -> str:
 
 @dataclass
 class EngineProcess:
-    """`workers.engines.engine_server` with the arguments `parts`, listening on `uds`."""
+    """The engine (or the `module` that wraps it) with the arguments `parts`, listening on `uds`."""
 
     uds: Path
     parts: Sequence[object]
     process: subprocess.Popen[bytes] | None = field(default=None)
+    module: str = ENGINE
 
     @property
     def url(self) -> str:
@@ -48,7 +54,8 @@ class EngineProcess:
         return httpx.Client(transport=transport, base_url="http://engine", timeout=60)
 
     def start(self) -> EngineProcess:
-        self.process = subprocess.Popen(engine_command("--uds", self.uds, *self.parts), cwd=ROOT)
+        command = engine_command("--uds", self.uds, *self.parts, module=self.module)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
         until = time.monotonic() + 120
         with self.http() as http:
             while time.monotonic() < until:

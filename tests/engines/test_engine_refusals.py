@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from tests.engines.engine_process import CONTEXT, ROOT, EngineProcess, engine_command, long_text, says
+from tests.engines.engine_process import (
+    CONTEXT,
+    ENVIRONMENT,
+    ROOT,
+    EngineProcess,
+    engine_command,
+    long_text,
+    says,
+)
 from workers.engines import EngineUnavailable, PromptTooLong, Token
 from workers.engines.engine import OpenAIEngine
 
@@ -110,7 +118,8 @@ def test_an_engine_killed_in_mid_answer_is_noticed_and_comes_back(
 
 def _started(*arguments: object) -> tuple[int, str]:
     """Exit code and stderr of an engine that cannot start."""
-    done = subprocess.run(engine_command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = engine_command(*arguments)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stderr
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from workers.engines.offline import go_offline
+from muniment.switches import switch_on
 
 
 def model(file: str, context: str) -> Callable[[Any], None]:
@@ -47,5 +47,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    go_offline()
+    switch_on()
     main()

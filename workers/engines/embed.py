@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from muniment import switches
 from workers.engines.errors import ModelUnusable
-from workers.engines.offline import go_offline
 
-go_offline()
+switches.switch_on()
 
 # E402: the switches count only before these imports.
 import torch  # noqa: E402

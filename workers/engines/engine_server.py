@@ -8,6 +8,9 @@
 request waits, comments of its stream say how many come first (`: queue 2`); `: prompt 812 300` says
 that reading a prompt of 812 tokens begins, 300 of which are known already.
 
+Before a model is loaded the process walls itself in: it serves the socket it listens on, opens no other,
+sees no network and writes no file, whatever is in the model's bytes.
+
 Who starts this has checked the hashes of the files. Exit code 3 and one sentence on stderr: a model
 cannot be used, or the address is taken.
 """
@@ -25,9 +28,12 @@ from pathlib import Path
 
 import uvicorn
 
+from muniment import switches
+from workers import walls
 from workers.engines.engine_app import Parts, application
 from workers.engines.errors import ModelUnusable
-from workers.engines.offline import go_offline
+
+log = logging.getLogger("muniment.engine")
 
 CANNOT_START = 3
 # A stream may last minutes; whoever stops the engine does not wait for it.
@@ -39,7 +45,11 @@ class CannotStart(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    go_offline()
+    try:
+        switches.switch_on()
+    except switches.SwitchedOff as off:
+        sys.stderr.write(f"{off}\n")
+        return CANNOT_START
     # llama.cpp's threads wait for each other many times a token. Spinning, they keep from the core just
     # who they wait for: beside other work, tokens then came four to thirty times more slowly.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -50,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotStart as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_START
+    if missing := walls.shut_server().missing():
+        log.warning("engine.walls_missing layers=%s", ",".join(missing))
     return _serve(Parts(options), listener)
 
 

@@ -34,6 +34,7 @@ from workers.ingest.errors import (
 from workers.ingest.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
+WARM_READER = "workers.ingest.warm"
 CHUNK = 1024 * 1024
 # How long the end of a child may take to be told after its last word.
 GRACE = 5.0
@@ -143,7 +144,7 @@ class _WarmReader:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers.ingest.warm", str(theirs.fileno())],
+                [sys.executable, "-m", WARM_READER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd=ROOT,

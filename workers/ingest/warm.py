@@ -2,6 +2,9 @@
 
 Started by `sandbox` as `python -m workers.ingest.warm FD`. It runs no thread and holds no model, so that
 forking is safe and takes milliseconds. It ends when the process that started it does.
+
+It lives in a network of its own with nothing in it; its children have no sockets at all and open only
+their one file, fonts and installed code.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import selectors
 import signal
 import socket
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workers import walls
 from workers.ingest import wire
 from workers.ingest.errors import (
     BrokenFile,
@@ -36,11 +41,20 @@ from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.text import one_line
 
 PRELOADED = ("docx", "eml", "html", "markdown", "odt", "pdf", "picture", "plain", "pptx", "xlsx")
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+PR_SET_PDEATHSIG = 1
 MAX_REQUEST = 64 * 1024
 MAX_FILES = 64
+UNCONFINED = 70
 # Parsers recurse with the depth of what they parse; Python's own limit is too near for honest files.
 RECURSION = 5_000
+ROOT = Path(__file__).resolve().parents[2]
+# Beside its file a parser reads code and templates that it did not import before, and PDFium the fonts.
+READABLE = (
+    *{Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    *(ROOT / name for name in ("workers", "platform")),
+    *map(Path, ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/X11/fonts")),
+    *map(Path, ("/usr/share/zoneinfo", "/etc/localtime")),
+)
 
 
 @dataclass
@@ -52,6 +66,7 @@ class Child:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
+    _report(walls.Standing(bool(walls.machine()), walls.landlock_version(), walls.leave_network()))
     # openpyxl imports numpy when it is there, for types that no file holds: 30 MB and a pool of threads.
     sys.modules["numpy"] = None  # type: ignore[assignment]  # the documented way to forbid an import
     for name in PRELOADED:
@@ -59,6 +74,11 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     Server(control).run()
+
+
+def _report(standing: walls.Standing) -> None:
+    if missing := standing.missing():
+        sys.stderr.write(f"reader.walls_missing layers={','.join(missing)}\n")
 
 
 class Server:
@@ -132,9 +152,13 @@ def _kill_group(pid: int) -> None:
 
 def run_child(request: dict[str, Any], output: int) -> None:
     """Runs one task and ends the process; never returns."""
+    limits = Limits(**request["limits"])
     try:
-        limits = Limits(**request["limits"])
         confine(limits)
+        wall_in(Path(request["path"]))
+    except OSError:
+        os._exit(UNCONFINED)  # no fault of the file
+    try:
         _send(output, wire.RESULT, _perform(request, limits, output))
     except ReadError as error:
         _send_error(output, error)
@@ -149,11 +173,10 @@ def run_child(request: dict[str, Any], output: int) -> None:
 
 
 def confine(limits: Limits) -> None:
-    """Own session, no new privileges, no terminal, and the limits; dies with the warm reader."""
+    """Own session, no terminal, and the limits; dies with the warm reader."""
     os.setsid()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
@@ -169,6 +192,12 @@ def confine(limits: Limits) -> None:
         (resource.RLIMIT_NOFILE, MAX_FILES, MAX_FILES),
     ):
         resource.setrlimit(kind, (soft, hard))
+
+
+def wall_in(path: Path) -> None:
+    """From now on this process reads `path` and installed code, writes nothing and has no socket."""
+    walls.only_files(read=[path, *READABLE])
+    walls.no_sockets()
 
 
 def _perform(request: dict[str, Any], limits: Limits, output: int) -> bytes:

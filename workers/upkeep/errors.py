@@ -25,3 +25,7 @@ class FolderInUse(Exception):
 
 class RestoreFailed(Exception):
     """The backup could not be put in place; what was there before is there still."""
+
+
+class NoTestResult(Exception):
+    """The file is not what the test that nothing leaves writes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -19,6 +18,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from muniment import switches
 from muniment.audit.models import AuditEvent
 from workers.upkeep.finding import Finding, bad, ok, warn
 
@@ -71,8 +71,7 @@ def _installed(name: str) -> str | None:
 
 
 def offline() -> Iterator[Finding]:
-    changed = sorted(name for name, value in settings.OFFLINE.items() if os.environ.get(name) != value)
-    if changed:
+    if changed := switches.changed():
         yield bad(
             "offline",
             _("Switches that keep libraries from calling out were changed: %(names)s. Do not set them.")

@@ -13,7 +13,7 @@ from muniment.jobs.services import sweep as sweep_jobs
 from muniment.tenancy.models import Tenant
 from workers.engines import IndexUnavailable, connect
 from workers.leases import free_the_dead
-from workers.upkeep import reconcile
+from workers.upkeep import reconcile, sovereignty
 from workers.upkeep.doctor import as_rows, examine_and_store
 from workers.upkeep.trial import try_speed_once
 
@@ -22,12 +22,13 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="upkeep.sweep")
 def sweep() -> None:
-    """Ring for due jobs, and once a machine measure its engine."""
+    """Ring for due jobs, and once an installation measure its engine and report."""
     close_old_connections()
     try:
         free_the_dead()
         sweep_jobs()
         try_speed_once()
+        sovereignty.refresh_first()
     finally:
         close_old_connections()
 
@@ -40,6 +41,16 @@ def doctor(key: str = "", question: str = "") -> None:
         findings = examine_and_store()
         if key:
             reply(key, {"checks": as_rows(findings)})
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="upkeep.sovereignty")
+def report_sovereignty() -> None:
+    """Make the report anew for the console's page."""
+    close_old_connections()
+    try:
+        sovereignty.refresh()
     finally:
         close_old_connections()
 

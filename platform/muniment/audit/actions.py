@@ -137,6 +137,16 @@ TRAIL_VIEWED = _action("trail.viewed", _("opened the trail"), _ACCESS, "events f
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")
 BACKUP_RESTORED = _action("backup.restored", _("restored a backup"), _CARE, "blobs bytes sha256")
+EGRESS_BLOCKED = _action(
+    "egress.blocked", _("was kept from calling out"), _CARE, "kind port process times", "host"
+)
+EGRESS_TESTED = _action(
+    "egress.tested", _("kept a test that nothing leaves"), _CARE, "packets names caught tried"
+)
+SOVEREIGNTY_VIEWED = _action("sovereignty.viewed", _("looked at the sovereignty page"), _CARE)
+SOVEREIGNTY_REPORTED = _action(
+    "sovereignty.reported", _("wrote a sovereignty report"), _CARE, "sha256 bom_sha256 blocked signed"
+)
 BUDGET_CHANGED = _action(
     "engine.budget_changed", _("changed the token budget"), _CARE, "model budget budget_before"
 )

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from muniment.audit import actions as catalogue
 from muniment.audit.actions import CATALOGUE
 from muniment.audit.models import AuditEvent, AuditPrivate, AuditSubject
+from muniment.audit.services import SITE
 from muniment.scope import Scope
 
 # The triggers that the migration `append_only` makes.
@@ -82,6 +83,54 @@ def guards_missing() -> list[str]:
         cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'")
         there = {row[0] for row in cursor.fetchall()}
     return [name for name in GUARDS if name not in there]
+
+
+def calls_blocked() -> dict[str, Any]:
+    """How many calls to the outside were blocked, ever: in so many events, the last of them when."""
+    rows = _blocked()
+    last = rows.first()
+    return {
+        "events": rows.count(),
+        "attempts": sum(body_of(row)["details"]["times"] for row in rows.iterator()),
+        "last": last.occurred_at.strftime("%Y-%m-%dT%H:%M:%SZ") if last else None,
+    }
+
+
+def _blocked() -> QuerySet[AuditEvent]:
+    return AuditEvent.objects.filter(tenant=SITE, action=catalogue.EGRESS_BLOCKED).order_by("-occurred_at")
+
+
+@dataclass(frozen=True)
+class BlockedCall:
+    """`host` is a personal value of the event; `kind` the call of Python's that was refused."""
+
+    at: datetime
+    process: str
+    kind: str
+    host: str
+    port: int
+    times: int
+
+
+def newest_blocked(number: int) -> list[BlockedCall]:
+    rows = list(_blocked()[:number])
+    hosts = dict(
+        AuditPrivate.objects.filter(
+            tenant=SITE, field="host", event_id__in=[row.event_id for row in rows]
+        ).values_list("event_id", "value")
+    )
+    found = [(row, body_of(row)["details"]) for row in rows]
+    return [
+        BlockedCall(
+            row.occurred_at,
+            told["process"],
+            told["kind"],
+            hosts.get(row.event_id, ""),
+            told["port"],
+            told["times"],
+        )
+        for row, told in found
+    ]
 
 
 def private_values(scope: Scope, events: Iterable[AuditEvent]) -> dict[UUID, dict[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,30 +17,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from muniment import __version__
+from muniment.console import sovereignty as sovereignty_page
+from muniment.console.parts import Part
 from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.pages.errors import Forbidden
 from muniment.pages.templatetags.muniment_pages import ago, filesize, thousands
 from muniment.registry.models import Check, Engine
-from muniment.registry.queries import last_checks, present_engine
+from muniment.registry.queries import last_checks, last_report, present_engine
 from muniment.scope import Role, Scope
 
 # The supervisor writes every two seconds; after this it is taken for gone.
 STALE_SECONDS = 15
 STATES = {"ready": "up", "starting": "warning", "waiting": "warning"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the installation; `state` is up, warning, down or unknown, `advice` what to do about it."""
-
-    name: str
-    detail: str
-    state: str
-    state_text: str
-    amount: str
-    advice: str = ""
 
 
 def require_site_admin(scope: Scope) -> None:
@@ -175,6 +164,12 @@ def _speed(engine: Engine) -> str:
         "reads": round(engine.prompt_speed),
         "writes": round(engine.output_speed),
     }
+
+
+def sovereignty(scope: Scope) -> dict[str, Any]:
+    """What `console/sovereignty.html` shows."""
+    require_site_admin(scope)
+    return sovereignty_page.shown(last_report("sovereignty"))
 
 
 def models(scope: Scope) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ urlpatterns = [
     path("", views.health, name="console"),
     path("models", views.models, name="models"),
     path("models/budget", views.budget, name="set-budget"),
+    path("sovereignty", views.sovereignty, name="sovereignty"),
     path("people/", people.people, name="people"),
     path("people/create", people.create, name="create-person"),
     path("people/<uuid:person_id>", people.person, name="person"),

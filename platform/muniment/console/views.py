@@ -1,4 +1,4 @@
-"""Pages of the site administrator: health and models."""
+"""Pages of the site administrator: health, models and sovereignty."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def health(request: HttpRequest) -> HttpResponse:
     # The page asks again every few seconds while it is open: that is one look, not hundreds.
     record_alone(scope, actions.HEALTH_VIEWED)
     return render(request, "console/health.html", context)
+
+
+@require_GET
+def sovereignty(request: HttpRequest) -> HttpResponse:
+    scope = scope_of_request(request)
+    context = {"sovereignty": queries.sovereignty(scope), "command": "manage.py sovereignty report FILE"}
+    record_alone(scope, actions.SOVEREIGNTY_VIEWED)
+    return render(request, "console/sovereignty.html", context)
 
 
 @require_GET

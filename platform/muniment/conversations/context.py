@@ -66,6 +66,7 @@ def _nav(scope: Scope, asks: bool, path: str) -> list[dict[str, Any]]:
         pages += [(_("Desk"), reverse("desk")), (_("Trail"), reverse("trail"))]
     if Role.SITE_ADMIN in scope.roles:
         pages += [(_("Health"), reverse("console")), (_("Models"), reverse("models"))]
+        pages += [(_("Sovereignty"), reverse("sovereignty"))]
     if scope.is_admin:
         pages += [
             (_("People"), reverse("people")),

@@ -40,3 +40,11 @@ class Check(models.Model):
     sentence = models.TextField()
     place = models.PositiveSmallIntegerField()
     at = models.DateTimeField()
+
+
+class Report(models.Model):
+    """The newest of a kind of report that the workers make about the installation."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    at = models.DateTimeField()
+    body = models.JSONField()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from muniment.registry.models import Check, Engine
+from typing import Any
+
+from muniment.registry.models import Check, Engine, Report
 
 
 def present_engine() -> Engine | None:
@@ -17,3 +19,9 @@ def all_engines() -> list[Engine]:
 def last_checks() -> list[Check]:
     """What the doctor found last, in its order; empty before its first visit."""
     return list(Check.objects.order_by("place"))
+
+
+def last_report(name: str) -> dict[str, Any] | None:
+    """The newest report of a name; None before the first."""
+    row = Report.objects.filter(pk=name).first()
+    return dict(row.body) if row else None

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from muniment.audit import actions
 from muniment.audit.services import Thing, record
 from muniment.pages.errors import Forbidden, Invalid, NotFound
-from muniment.registry.models import Check, Engine
+from muniment.registry.models import Check, Engine, Report
 from muniment.scope import Role, Scope
 
 SMALLEST_BUDGET = 300
@@ -74,3 +74,8 @@ def set_budget(scope: Scope, model: str, budget: int | None) -> Engine:
         details={"model": model, "budget": engine.prompt_budget, "budget_before": before},
     )
     return engine
+
+
+def store_report(name: str, body: dict[str, Any]) -> None:
+    """Keep a report in place of the last one of its name."""
+    Report.objects.update_or_create(name=name, defaults={"body": body, "at": timezone.now()})
