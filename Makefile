@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench deep
+.PHONY: help up test site-secrets lint format bench deep
 
 help:  ## Lists what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up:  ## Installs what is missing, starts Muniment and prints its address; Ctrl-C stops it
 	@exec $(PYTHON) deploy/setup.py up
@@ -15,6 +15,9 @@ test:  ## Installs what the tests need and runs them all
 	@$(PYTHON) deploy/setup.py test
 	@PYTHONPATH=platform:. $(BIN)/lint-imports
 	@$(BIN)/python -m pytest -m "not deep"
+
+site-secrets:  ## Makes the secrets of a site that runs in containers; keeps those that are there
+	@$(PYTHON) deploy/site_secrets.py
 
 lint:  ## Checks style, types and the import contracts
 	@$(BIN)/ruff check .

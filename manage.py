@@ -17,7 +17,7 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:
-        sys.exit(f"{problem}")
+        sys.exit(str(problem))  # settings say in one sentence what to change
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
+from muniment.environment import near
 from workers import checks
 from workers.engines import catalogue
 from workers.supervisor import Process
@@ -49,8 +50,8 @@ def _makers() -> dict[str, Callable[[], Process]]:
         makers["valkey"] = lambda: _valkey(_socket(settings.BROKER_URL))
     if _is_here(settings.INDEX_URL):
         makers["index"] = lambda: _index(_socket(settings.INDEX_URL))
-    if _is_here(settings.ENGINE_URL):
-        makers["engine"] = lambda: _engine(_socket(settings.ENGINE_URL))
+    if settings.ENGINE_LISTEN or _is_here(settings.ENGINE_URL):
+        makers["engine"] = _engine
     makers["web"] = _web
     makers["ingest"] = _ingest
     makers["answer"] = _answer
@@ -127,10 +128,16 @@ def _index(socket: Path) -> Process:
     )
 
 
-def _engine(socket: Path) -> Process:
+def _engine() -> Process:
+    # On a site it listens on the network that it shares with those who ask it, here on a socket.
+    if settings.ENGINE_LISTEN:
+        host, port = settings.ENGINE_LISTEN
+        place, url = {"host": host, "port": str(port)}, f"http://{near(host)}:{port}"
+    else:
+        place, url = {"uds": str(_socket(settings.ENGINE_URL))}, settings.ENGINE_URL
     model, embedder = catalogue.model(settings.LANGUAGE_MODEL), catalogue.model(settings.EMBEDDER)
     options = {
-        "uds": str(socket),
+        **place,
         "model": str(catalogue.path_of(model.name)),
         "model-name": model.name,
         "model-sha256": model.sha256,
@@ -145,9 +152,9 @@ def _engine(socket: Path) -> Process:
     return Process(
         name="engine",
         command=command,
-        check=checks.serves_http(f"unix:{socket}", "/health"),
+        check=checks.serves_http(url, "/health"),
         environment=_environment(),
-        sockets=(socket,),
+        sockets=(Path(place["uds"]),) if "uds" in place else (),
         memory=model.memory + embedder.memory + 2000 * MEGABYTE,
         start_seconds=300,
     )
@@ -155,8 +162,6 @@ def _engine(socket: Path) -> Process:
 
 def _web() -> Process:
     host, port = settings.HOST, settings.PORT
-    # Who listens everywhere is asked at home.
-    near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not opened
     command = [sys.executable, "-m", "uvicorn", "muniment.asgi:application"]
     command += ["--host", host, "--port", str(port), "--no-access-log", "--no-server-header"]
     # Whose word on a forwarded address counts is decided by our own setting.
@@ -166,7 +171,7 @@ def _web() -> Process:
     return Process(
         name="web",
         command=command,
-        check=checks.serves_http(f"http://{near}:{port}", "/health"),
+        check=checks.serves_http(f"http://{near(host)}:{port}", "/health"),
         environment=_environment(DJANGO_SETTINGS_MODULE="muniment.settings", **GIVE_BACK_MEMORY),
         memory=600 * MEGABYTE,
     )

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from muniment import switches
+from muniment import environment, switches
+from muniment.environment import whole_number
 
 # Libraries read these when they are imported, so they are set before anything else is.
 try:
@@ -19,14 +20,6 @@ except switches.SwitchedOff as off:
     raise ImproperlyConfigured(str(off)) from off
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-
-
-def _whole_number(name: str, default: int) -> int:
-    text = os.environ.get(name, str(default))
-    if not text.isdigit():
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.")
-    return int(text)
-
 
 # Places. DATA_DIR holds everything that must be backed up; models can be fetched again.
 DATA_DIR = Path(os.environ.get("MUNIMENT_DATA", BASE_DIR / "var")).resolve()
@@ -43,27 +36,37 @@ RUN_DIR = Path(
     )
 )
 
-# Where the parts are: `unix:/path.sock`, `http://host:port` or `https://...`.
+# Where the parts are: `unix:/path.sock`, `http://host:port` or `https://...`. Secrets lie in files that
+# variables with the ending _FILE name.
 HOST = os.environ.get("MUNIMENT_HOST", "127.0.0.1")
-PORT = _whole_number("MUNIMENT_PORT", 8000)
-INDEX_URL = os.environ.get("MUNIMENT_INDEX_URL", f"unix:{RUN_DIR}/index.sock")
-INDEX_KEY = os.environ.get("MUNIMENT_INDEX_KEY", "")
-ENGINE_URL = os.environ.get("MUNIMENT_ENGINE_URL", f"unix:{RUN_DIR}/engine.sock")
-BROKER_URL = os.environ.get("MUNIMENT_BROKER_URL", f"unix:{RUN_DIR}/valkey.sock")
+PORT = whole_number("MUNIMENT_PORT", 8000)
+INDEX_URL = environment.address("MUNIMENT_INDEX_URL", f"unix:{RUN_DIR}/index.sock", "http", "https")
+INDEX_KEY = environment.secret_for("MUNIMENT_INDEX_KEY", INDEX_URL)
+BROKER_URL = environment.address("MUNIMENT_BROKER_URL", f"unix:{RUN_DIR}/valkey.sock", "redis", "rediss")
+BROKER_USER = os.environ.get("MUNIMENT_BROKER_USER", "")
+BROKER_PASSWORD = environment.secret_for("MUNIMENT_BROKER_PASSWORD", BROKER_URL)
+# The engine of a site serves other machines; on one machine it listens on a socket.
+ENGINE_LISTEN = environment.listening("MUNIMENT_ENGINE_LISTEN")
+ENGINE_URL = os.environ.get(
+    "MUNIMENT_ENGINE_URL",
+    f"http://{environment.near(ENGINE_LISTEN[0])}:{ENGINE_LISTEN[1]}"
+    if ENGINE_LISTEN
+    else f"unix:{RUN_DIR}/engine.sock",
+)
 
 # Models, by their names in the catalogue.
 LANGUAGE_MODEL = os.environ.get("MUNIMENT_MODEL", "qwen2.5-coder-1.5b-instruct-q4_k_m")
 EMBEDDER = os.environ.get("MUNIMENT_EMBEDDER", "all-minilm-l6-v2")
-CONTEXT_TOKENS = _whole_number("MUNIMENT_CONTEXT", 8192)
+CONTEXT_TOKENS = whole_number("MUNIMENT_CONTEXT", 8192)
 
 # Limits. A person who meets one is told which it is.
-UPLOAD_LIMIT_BYTES = _whole_number("MUNIMENT_UPLOAD_MB", 200) * 1_000_000
+UPLOAD_LIMIT_BYTES = whole_number("MUNIMENT_UPLOAD_MB", 200) * 1_000_000
 UPLOAD_CHUNK_BYTES = 4 * 1024 * 1024
 UPLOAD_KEEP_HOURS = 24
-QUESTION_LIMIT_CHARS = _whole_number("MUNIMENT_QUESTION_CHARS", 8000)
-FREE_DISK_BYTES = _whole_number("MUNIMENT_FREE_DISK_MB", 500) * 1024 * 1024
-FIRST_WORD_SECONDS = _whole_number("MUNIMENT_FIRST_WORD_SECONDS", 15)
-ANSWER_TOKENS = _whole_number("MUNIMENT_ANSWER_TOKENS", 400)
+QUESTION_LIMIT_CHARS = whole_number("MUNIMENT_QUESTION_CHARS", 8000)
+FREE_DISK_BYTES = whole_number("MUNIMENT_FREE_DISK_MB", 500) * 1024 * 1024
+FIRST_WORD_SECONDS = whole_number("MUNIMENT_FIRST_WORD_SECONDS", 15)
+ANSWER_TOKENS = whole_number("MUNIMENT_ANSWER_TOKENS", 400)
 PASSAGES_SHOWN = 8
 ANSWERS_AT_ONCE = 24
 # A worker that died is noticed after this; what it did goes on with the next sweep.
@@ -76,8 +79,7 @@ TRUSTED_PROXY = os.environ.get("MUNIMENT_TRUSTED_PROXY", "")
 
 def _secret_key() -> str:
     """From the environment, or made once and kept in the data folder, readable by its owner alone."""
-    given = os.environ.get("MUNIMENT_SECRET_KEY")
-    if given:
+    if given := environment.secret("MUNIMENT_SECRET_KEY"):
         return given
     path = DATA_DIR / "secret.key"
     try:
@@ -99,13 +101,13 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 DEBUG = False
 ALLOWED_HOSTS = [
-    *filter(None, os.environ.get("MUNIMENT_HOSTS", "").split(",")),
+    *environment.words("MUNIMENT_HOSTS"),
     "localhost",
     "127.0.0.1",
     "[::1]",
     *([HOST] if HOST not in {"0.0.0.0", "::"} else []),  # noqa: S104 - compared, not bound
 ]
-CSRF_TRUSTED_ORIGINS = [*filter(None, os.environ.get("MUNIMENT_ORIGINS", "").split(","))]
+CSRF_TRUSTED_ORIGINS = environment.words("MUNIMENT_ORIGINS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -204,6 +206,10 @@ CSRF_FAILURE_VIEW = "muniment.accounts.problems.form_too_old"
 SECURE = os.environ.get("MUNIMENT_TLS", "") == "1"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 if SECURE:
+    if not environment.words("MUNIMENT_HOSTS"):
+        raise ImproperlyConfigured(
+            "MUNIMENT_TLS=1 is for a site behind a proxy: set MUNIMENT_HOSTS to the name that people type."
+        )
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
 # Not `no-referrer`: browsers then send `Origin: null` with forms, which the CSRF check must refuse.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
 import redis.asyncio
@@ -12,16 +14,28 @@ from redis.retry import Retry
 
 
 def celery_url() -> str:
-    """Celery's spelling of the broker's address."""
+    """Celery's spelling of the broker's address; it holds the password and must not be shown."""
     if settings.BROKER_URL.startswith("unix:"):
         return "redis+socket://" + settings.BROKER_URL.removeprefix("unix:")
-    return str(settings.BROKER_URL)
+    parts = urlsplit(settings.BROKER_URL)
+    if settings.BROKER_PASSWORD:
+        user, password = quote(settings.BROKER_USER, safe=""), quote(settings.BROKER_PASSWORD, safe="")
+        parts = parts._replace(netloc=f"{user}:{password}@{parts.netloc}")
+    if parts.scheme == "rediss" and not parts.query:
+        # Celery checks the server's certificate only when it is told so.
+        parts = parts._replace(query="ssl_cert_reqs=required")
+    return urlunsplit(parts)
 
 
-def _client_url() -> str:
+def _place() -> dict[str, Any]:
+    """How redis-py is told the same."""
     if settings.BROKER_URL.startswith("unix:"):
-        return "unix://" + settings.BROKER_URL.removeprefix("unix:")
-    return str(settings.BROKER_URL)
+        return {"url": "unix://" + settings.BROKER_URL.removeprefix("unix:")}
+    return {
+        "url": settings.BROKER_URL,
+        "username": settings.BROKER_USER or None,
+        "password": settings.BROKER_PASSWORD or None,
+    }
 
 
 @cache
@@ -31,9 +45,9 @@ def client() -> redis.Redis:
     One more try covers a broker that was started anew; one that hangs is not waited for twice.
     """
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    return redis.Redis.from_url(_client_url(), socket_timeout=3, socket_connect_timeout=2, retry=retry)
+    return redis.Redis.from_url(**_place(), socket_timeout=3, socket_connect_timeout=2, retry=retry)
 
 
 def async_client() -> redis.asyncio.Redis:
     """A client of its own for one stream; the caller closes it. Blocking reads wait up to 20 seconds."""
-    return redis.asyncio.Redis.from_url(_client_url(), socket_timeout=25, socket_connect_timeout=2)
+    return redis.asyncio.Redis.from_url(**_place(), socket_timeout=25, socket_connect_timeout=2)

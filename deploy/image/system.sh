@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs what our parts need from the system: system.sh build|run.
+set -eu
+
+case "$1" in
+    build) packages="g++" ;;
+    run) packages="libgomp1" ;;
+    *)
+        echo "Usage: system.sh build|run" >&2
+        exit 2
+        ;;
+esac
+if ! command -v python3 > /dev/null; then
+    packages="$packages python3 python3-venv"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+# shellcheck disable=SC2086  # a list of names
+apt-get -q install -y --no-install-recommends $packages
+rm -rf "${ROOT:-}/var/lib/apt/lists"/*

@@ -1,0 +1,134 @@
+"""What the environment says, read into typed values. What cannot be meant is refused with a sentence.
+
+Knows nothing of Django but its error, so that settings can use it while they are made.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+SHORTEST_SECRET = 24
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def whole_number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit():
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.")
+    return int(text)
+
+
+def words(name: str) -> list[str]:
+    """The parts of a list that commas divide."""
+    return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
+
+
+def secret(name: str) -> str:
+    """What the file holds that `<name>_FILE` names, else the variable itself; empty when neither is set.
+
+    A file is better: the environment of a process can be read by more than the process.
+    """
+    given, named = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if given and named:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep {name}_FILE.")
+    if not given and not named:
+        return ""
+    found = _contents(f"{name}_FILE", Path(named)) if named else given
+    if len(found) < SHORTEST_SECRET:
+        raise ImproperlyConfigured(
+            f"The secret {name} is shorter than {SHORTEST_SECRET} characters, so it could be guessed: "
+            "remove its file and run `make site-secrets`."
+        )
+    return found
+
+
+def _contents(variable: str, path: Path) -> str:
+    try:
+        found = path.read_text().strip()
+    except FileNotFoundError:
+        raise ImproperlyConfigured(
+            f"{variable} names {path}, which is not there: run `make site-secrets`, or name another file."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ImproperlyConfigured(
+            f"{variable} names {path}, which cannot be read ({why}): give the file to the account that "
+            "runs Muniment."
+        ) from error
+    if not found:
+        raise ImproperlyConfigured(f"The file {path} is empty: remove it and run `make site-secrets`.")
+    return found
+
+
+def address(name: str, default: str, plain: str, protected: str) -> str:
+    """Where a part is: `unix:/path`, or an address of the scheme `plain` or, with TLS, `protected`.
+
+    A plain one is for this machine, and for one label as in `valkey`: the name of a container on an
+    internal network. Whatever goes further needs TLS.
+    """
+    given = os.environ.get(name, default)
+    if given.startswith("unix:"):
+        return given
+    parts = _split(name, given)
+    if parts.scheme not in {plain, protected} or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"{name} must be like unix:/path, {plain}://host:port or {protected}://host:port."
+        )
+    if parts.username or parts.password:
+        raise ImproperlyConfigured(
+            f"{name} must not hold a password, which others could read: put it into a file."
+        )
+    if parts.scheme == plain and not (_is_near(given) or _is_one_label(parts.hostname)):
+        raise ImproperlyConfigured(
+            f"{name} would send documents over the network unprotected: use {protected}:// and a server "
+            "with TLS."
+        )
+    return given
+
+
+def secret_for(name: str, url: str) -> str:
+    """As `secret`; but a part that is reached over a network must not be open to everybody there."""
+    found = secret(name)
+    if not found and not _is_near(url):
+        raise ImproperlyConfigured(
+            f"{urlsplit(url).hostname} is reached over a network, where everybody could use it: run "
+            f"`make site-secrets` and name the file with {name}_FILE."
+        )
+    return found
+
+
+def listening(name: str) -> tuple[str, int] | None:
+    """Host and port to listen on, from `host:port`; None when it is not set."""
+    given = os.environ.get(name, "")
+    host, colon, port = given.rpartition(":")
+    if not given:
+        return None
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+        raise ImproperlyConfigured(f"{name} must be like 0.0.0.0:8090, not {given!r}.")
+    return host, int(port)
+
+
+def near(host: str) -> str:
+    """Where this machine asks a server that listens on `host`: who listens everywhere is asked at home."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not opened
+
+
+def _split(name: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # only now a port that is no number is noticed
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no address: {error}.") from error
+    return parts
+
+
+def _is_near(url: str) -> bool:
+    return url.startswith("unix:") or urlsplit(url).hostname in LOOPBACK
+
+
+def _is_one_label(host: str) -> bool:
+    return "." not in host and ":" not in host
