@@ -137,7 +137,7 @@ def test_the_packages_are_those_of_the_project_and_the_constraints(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "environment" / "requirements.txt").read_text().splitlines() == _pins("parts", "site")
     found = {
-        item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"].split("+")[0]
+        re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower(): item["metadata"]["version"].split("+")[0]
         for item in json.loads(report.read_text())["install"]
     }
     constraints = _constraints()
