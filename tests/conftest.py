@@ -15,6 +15,7 @@ import django
 import pytest
 import redis
 
+from tests.postgres import Cluster
 from tests.running import RunningHouse
 
 # Before Django reads its settings: tests never touch an installation's data. This is why pyproject.toml
@@ -25,12 +26,20 @@ os.environ["MUNIMENT_RUN"] = str(_HOME / "run")
 os.environ.setdefault("MUNIMENT_CARRIERS", "folder,wheels")
 os.environ["DJANGO_SETTINGS_MODULE"] = "workers.settings"
 (_HOME / "run").mkdir(mode=0o700)
+# `make test` runs the rooms' tests on both databases.
+_POSTGRES = Cluster(_HOME / "postgres") if os.environ.get("MUNIMENT_TEST_DATABASE") == "postgresql" else None
+if _POSTGRES:
+    _HOME.chmod(0o755)
+    _POSTGRES.start()
+    os.environ["MUNIMENT_DATABASE_URL"] = _POSTGRES.url("postgres", "postgres")
 django.setup()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _remove_home() -> Iterator[None]:
     yield
+    if _POSTGRES:
+        _POSTGRES.stop()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
@@ -71,17 +80,30 @@ def _empty_tables_past_the_trail() -> Iterator[None]:
 
     def unguarded(self: Any, sql_list: list[str]) -> None:
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-            guards = cursor.fetchall()
-            for name, _sql in guards:
-                cursor.execute(f'DROP TRIGGER "{name}"')
+            lift, again = _guards(self.connection.vendor, cursor)
+            for statement in lift:
+                cursor.execute(statement)
             flush(self, sql_list)
-            for _name, sql in guards:
-                cursor.execute(sql)
+            for statement in again:
+                cursor.execute(statement)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", unguarded)
         yield
+
+
+def _guards(vendor: str, cursor: Any) -> tuple[list[str], list[str]]:
+    """What lifts the guards of the trail, and what puts them back."""
+    if vendor == "sqlite":
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        guards = cursor.fetchall()
+        return [f'DROP TRIGGER "{name}"' for name, _sql in guards], [sql for _name, sql in guards]
+    alter = "ALTER TABLE audit_event"
+    cursor.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND NOT tgisinternal"
+    )
+    names = [name for (name,) in cursor.fetchall()]
+    return [f"{alter} DISABLE TRIGGER USER"], [f"{alter} ENABLE ALWAYS TRIGGER {name}" for name in names]
 
 
 @pytest.fixture
