@@ -15,7 +15,7 @@ import django
 import pytest
 import redis
 
-from tests.postgres import Cluster
+from tests.postgres import SERVING_ROLE, Cluster
 from tests.running import RunningHouse
 
 # Before Django reads its settings: tests never touch an installation's data. This is why pyproject.toml
@@ -69,6 +69,36 @@ def broker(_valkey: Path) -> Iterator[redis.Redis]:
     with redis.Redis(unix_socket_path=str(_valkey)) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session", autouse=_POSTGRES is not None)
+def _wall(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What comes through a door works as the site's role, which policies bind; a test itself sees all."""
+    from django.db import connection
+
+    from muniment import wall
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for statement in SERVING_ROLE:
+            cursor.execute(statement)
+    real = wall.opening
+
+    def opening() -> str:
+        role = "muniment_web" if wall._tenant.get() or wall._subject.get() else "NONE"
+        return f"SET LOCAL ROLE {role}; {real()}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wall, "opening", opening)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _doors_closed() -> Iterator[None]:
+    """A command that a test calls here stays within its tenant, as it would until its process ends."""
+    from muniment.wall import within
+
+    with within(None):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,13 @@ from pathlib import Path
 
 # The server refuses root, and a test machine often is one.
 ACCOUNT = "postgres"
+# A role as the site's web process has it: it owns nothing, and cannot change the trail.
+SERVING_ROLE = [
+    "CREATE ROLE muniment_web NOLOGIN",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO muniment_web",
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO muniment_web",
+    "REVOKE UPDATE, DELETE ON audit_event FROM muniment_web",
+]
 
 
 class Cluster:

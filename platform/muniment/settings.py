@@ -176,6 +176,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 64 * 1024
 
 AUTH_USER_MODEL = "accounts.Person"
+AUTHENTICATION_BACKENDS = ["muniment.accounts.backends.Local"]
 PASSWORD_HASHERS = ["muniment.accounts.hashers.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
