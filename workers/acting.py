@@ -16,6 +16,7 @@ from muniment.pages.errors import NotFound
 from muniment.scope import Origin, Scope
 from muniment.tenancy.models import Library, Tenant
 from muniment.tenancy.queries import library_by_slug
+from muniment.wall import looking_for, stay_within
 
 
 def add_as(parser: ArgumentParser) -> None:
@@ -36,9 +37,12 @@ def acting_scope(name: str | None) -> Scope:
         if person is None:
             raise CommandError("There is no administrator yet. Run `make up` first.")
     else:
-        person = Person.objects.filter(username=name.lower(), is_active=True).first()
+        with looking_for(name.lower()):
+            person = Person.objects.filter(username=name.lower(), is_active=True).first()
         if person is None:
             raise CommandError(f"There is nobody called {name} who may sign in.")
+    # A command is one person's until it ends.
+    stay_within(person.tenant_id)
     return scope_of_person(person, cli_origin())
 
 

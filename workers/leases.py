@@ -16,6 +16,7 @@ from django.db import close_old_connections
 
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job
+from muniment.wall import within
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = 
         if job is None:
             return
         try:
-            do(Lease(job))
+            with within(job.tenant):
+                do(Lease(job))
         except LeaseLost:
             log.info("job.lease_lost kind=%s", job.kind)
         except (IndexUnavailable, EngineUnavailable) as error:

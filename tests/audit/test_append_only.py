@@ -7,22 +7,35 @@ from django.db import IntegrityError, connection, transaction
 
 from muniment.audit import actions
 from muniment.audit.models import AuditEvent
-from muniment.audit.queries import GUARDS, guards_missing
+from muniment.audit.queries import guards_missing
 from muniment.audit.services import record_alone
 from tests.audit.test_event import a_scope
+from tests.triggers import drop_trigger, guards
 
-TAMPERING = {
+EVERYWHERE = {
     "update": "UPDATE audit_event SET outcome = 'denied'",
     "update of nothing new": "UPDATE audit_event SET body = body",
     "delete": "DELETE FROM audit_event",
-    "replace": "INSERT OR REPLACE INTO audit_event SELECT * FROM audit_event",
     "upsert": (
         "INSERT INTO audit_event SELECT * FROM audit_event WHERE true "
         "ON CONFLICT (event_id) DO UPDATE SET outcome = 'denied'"
     ),
-    "insert or ignore": "INSERT OR IGNORE INTO audit_event SELECT * FROM audit_event",
-    "update or replace": "UPDATE OR REPLACE audit_event SET tenant = tenant",
 }
+TAMPERING = {
+    "sqlite": {
+        **EVERYWHERE,
+        "replace": "INSERT OR REPLACE INTO audit_event SELECT * FROM audit_event",
+        "insert or ignore": "INSERT OR IGNORE INTO audit_event SELECT * FROM audit_event",
+        "update or replace": "UPDATE OR REPLACE audit_event SET tenant = tenant",
+    },
+    "postgresql": {
+        **EVERYWHERE,
+        "truncate": "TRUNCATE audit_event",
+        "delete as a replica": "SET LOCAL session_replication_role = replica; DELETE FROM audit_event",
+        "copy over it": "MERGE INTO audit_event e USING audit_event o ON e.event_id = o.event_id "
+        "WHEN MATCHED THEN DELETE",
+    },
+}[connection.vendor]
 
 
 @pytest.mark.parametrize("statement", TAMPERING.values(), ids=TAMPERING)
@@ -43,6 +56,7 @@ def test_the_orm_cannot_either(db: None) -> None:
     assert AuditEvent.objects.count() == 1
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no such settings")
 def test_replacing_fires_the_triggers_on_every_connection(db: None) -> None:
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA recursive_triggers").fetchone() == (1,)
@@ -51,6 +65,5 @@ def test_replacing_fires_the_triggers_on_every_connection(db: None) -> None:
 
 def test_a_missing_guard_is_noticed(db: None) -> None:
     assert guards_missing() == []
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP TRIGGER {GUARDS[1]}")
-    assert guards_missing() == [GUARDS[1]]
+    drop_trigger(guards()[1])
+    assert guards_missing() == [guards()[1]]

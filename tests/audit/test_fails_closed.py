@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -14,14 +13,7 @@ from muniment.scope import Role
 from muniment.tenancy.models import Grant, Library, Team
 from tests.factories import PASSWORD, make_person
 from tests.house import House, signed_in
-
-
-def break_the_trail() -> None:
-    """The next events cannot be written, as on a full disk; the test's rollback mends it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TRIGGER broken BEFORE INSERT ON audit_event BEGIN SELECT RAISE(ABORT, 'disk full'); END"
-        )
+from tests.triggers import break_the_trail, mend_the_trail
 
 
 def everything() -> list[object]:
@@ -101,8 +93,7 @@ def test_no_act_of_administration_happens(house: House, name: str) -> None:
     break_the_trail()
     assert client.post(url, data).status_code == 503
     assert everything() == before
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER broken")
+    mend_the_trail()
     assert client.post(url, data).status_code in {200, 302}
     assert everything() != before
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,7 +15,6 @@ from muniment.accounts.models import Person
 from muniment.audit import actions
 from muniment.audit.actions import Outcome, Stage
 from muniment.audit.models import AuditEvent
-from muniment.audit.queries import GUARDS
 from muniment.audit.services import Thing, record, record_alone
 from muniment.desk.views import PAGE
 from muniment.documents.services import record_view
@@ -23,6 +22,7 @@ from muniment.scope import Role, Scope
 from muniment.tenancy.services import create_team, give_access, system_scope
 from tests.factories import make_document, make_person, make_tenant, scope_for
 from tests.house import House, events, signed_in
+from tests.triggers import drop_trigger, guards
 
 
 @pytest.fixture
@@ -196,8 +196,7 @@ def test_the_first_page_sums_up(house: House, client: Client) -> None:
 
 
 def test_a_missing_guard_is_the_first_thing_said(client: Client) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP TRIGGER {GUARDS[0]}")
+    drop_trigger(guards()[0])
     page = client.get(reverse("desk"))
     assert not page.context["trail"]["whole"]
     assert "The trail is not protected" in page.content.decode()

@@ -29,6 +29,7 @@ from muniment.registry.services import store_trial
 from muniment.scope import Origin, Scope
 from muniment.tenancy.models import Library, Tenant
 from tests.engines.index_process import IndexProcess
+from tests.triggers import drop_trigger
 from tests.upkeep.installation import Installation
 from workers import guard
 from workers.engines import EngineFacts, Point, catalogue, connect
@@ -93,8 +94,7 @@ class TestInside:
         assert states()["offline"] == "bad"
 
     def test_a_removed_trigger(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TRIGGER audit_event_no_delete")
+        drop_trigger("audit_event_no_delete")
         assert states()["audit trail"] == "bad"
 
     def test_events_of_tomorrow(self) -> None:
@@ -105,7 +105,9 @@ class TestInside:
 
     def test_a_database_of_a_newer_version(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('jobs', '0099_x', 0)")
+            cursor.execute(
+                "INSERT INTO django_migrations (app, name, applied) VALUES ('jobs', '0099_x', '2026-01-01')"
+            )
         assert states()["migrations"] == "bad"
 
     def test_work_that_nobody_does(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -13,6 +14,7 @@ from muniment.accounts.models import Person
 from muniment.accounts.services import scope_of_person
 from muniment.jobs.replies import reply
 from muniment.scope import Origin
+from muniment.wall import within
 from workers.answer import pipeline
 from workers.answer.retrieve import retrieve
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
@@ -32,28 +34,32 @@ def search(key: str, question: str) -> None:
     asked = json.loads(question)
     close_old_connections()
     try:
-        person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
-        engine = connect.engine()
-        found = retrieve(
-            scope_of_person(person, Origin(kind="person")),
-            engine,
-            connect.index(engine.facts().dimension),
-            asked["query"],
-            int(asked["limit"]),
-            [UUID(library) for library in asked["libraries"]] or None,
-        )
-        hits = [
-            {
-                "passage": str(c.passage.id),
-                "score": c.score,
-                "best_start": c.best_start,
-                "best_end": c.best_end,
-            }
-            for c in found
-        ]
-        reply(key, {"hits": hits})
+        with within(UUID(asked["tenant"])):
+            reply(key, {"hits": _hits(asked)})
     except (EngineUnavailable, IndexUnavailable, Person.DoesNotExist) as error:
         log.warning("search.failed error=%s", type(error).__name__)
         reply(key, {"problem": "search"})
     finally:
         close_old_connections()
+
+
+def _hits(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
+    engine = connect.engine()
+    found = retrieve(
+        scope_of_person(person, Origin(kind="person")),
+        engine,
+        connect.index(engine.facts().dimension),
+        asked["query"],
+        int(asked["limit"]),
+        [UUID(library) for library in asked["libraries"]] or None,
+    )
+    return [
+        {
+            "passage": str(c.passage.id),
+            "score": c.score,
+            "best_start": c.best_start,
+            "best_end": c.best_end,
+        }
+        for c in found
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from uuid import UUID
 
 from celery import shared_task
 from django.db import close_old_connections
@@ -11,6 +12,7 @@ from django.db import close_old_connections
 from muniment.documents.blobs import blob_path, pictures_folder
 from muniment.documents.models import Version
 from muniment.jobs.replies import reply
+from muniment.wall import within
 from workers.ingest import pipeline
 from workers.ingest.errors import ReadError
 from workers.ingest.pictures import page_picture
@@ -45,7 +47,8 @@ def render(key: str, question: str) -> None:
     asked = json.loads(question)
     close_old_connections()
     try:
-        version = Version.objects.get(pk=asked["version"], tenant=asked["tenant"])
+        with within(UUID(asked["tenant"])):
+            version = Version.objects.get(pk=asked["version"], tenant=asked["tenant"])
         page, width = int(asked["page"]), int(asked["width"])
         folder = pictures_folder(version.tenant, version.id)
         folder.mkdir(parents=True, exist_ok=True)

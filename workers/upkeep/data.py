@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from muniment.documents.blobs import blob_path, hash_file
 from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import Queue, queues
+from muniment.tenancy.queries import each_tenant
 from workers.upkeep.finding import Finding, bad, ok, warn
 
 SAMPLE = 20
@@ -95,10 +97,9 @@ def trail() -> Iterator[Finding]:
 
 def originals() -> Iterator[Finding]:
     """A sample of the stored files against their hashes."""
-    versions = Version.objects.exclude(state=VersionState.DELETED).order_by("?")
     checked = read = 0
     faults = []
-    for version in versions[:SAMPLE]:
+    for version in _some_versions():
         if read and read + version.size > SAMPLE_BYTES:
             continue
         path = blob_path(version.tenant, version.sha256)
@@ -118,21 +119,33 @@ def originals() -> Iterator[Finding]:
         yield ok("originals", _("%(checked)s originals looked at, all as they came.") % {"checked": checked})
 
 
+def _some_versions() -> list[Version]:
+    """At random, `SAMPLE` of all tenants."""
+    found = [
+        version
+        for _tenant in each_tenant()
+        for version in Version.objects.exclude(state=VersionState.DELETED).order_by("?")[:SAMPLE]
+    ]
+    return random.sample(found, min(SAMPLE, len(found)))
+
+
 def backups() -> Iterator[Finding]:
-    made = (
-        AuditEvent.objects.filter(action=BACKUP_MADE, outcome=Outcome.DONE.value)
+    made = [
+        moment
+        for _tenant in each_tenant()
+        for moment in AuditEvent.objects.filter(action=BACKUP_MADE, outcome=Outcome.DONE.value)
         .order_by("-occurred_at")
-        .first()
-    )
+        .values_list("occurred_at", flat=True)[:1]
+    ]
     advice = _("Make one with `manage.py backup FILE`, and keep it on another machine.")
-    if made is None:
-        if Version.objects.exists():
+    if not made:
+        if any(Version.objects.exists() for _tenant in each_tenant()):
             yield warn("backup", _("There is none yet.") + " " + advice)
         else:
             yield ok("backup", _("There is nothing to lose yet."))
         return
-    ago = _("The last one was made %(time)s ago.") % {"time": timesince(made.occurred_at)}
-    if timezone.now() - made.occurred_at > BACKUP_AGE:
+    ago = _("The last one was made %(time)s ago.") % {"time": timesince(max(made))}
+    if timezone.now() - max(made) > BACKUP_AGE:
         yield warn("backup", ago + " " + advice)
     else:
         yield ok("backup", ago)

@@ -18,6 +18,7 @@ from muniment.jobs.broker import client
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.registry.queries import present_engine
+from muniment.tenancy.queries import each_tenant
 from workers.engines import EngineFacts, EngineUnavailable, IndexUnavailable, PassageIndex, catalogue, connect
 from workers.engines.errors import ModelMissing
 from workers.upkeep.finding import Finding, away, bad, ok, warn
@@ -123,16 +124,18 @@ def index() -> Iterator[Finding]:
 
 def _miscounted(index: PassageIndex) -> tuple[int, int]:
     """How many published versions were compared with the index, at random, and how many differ."""
-    versions = Version.objects.filter(state=VersionState.PUBLISHED).order_by("?")[:VERSIONS_COUNTED]
-    rows = list(versions.values_list("tenant", "id", "passage_count"))
-    wrong = [
-        version
-        for tenant, version, passages in rows
-        if index.count(tenant, version) != passages
-        # Retired since the rows were read: its points go, as they should.
-        and Version.objects.filter(pk=version, state=VersionState.PUBLISHED).exists()
-    ]
-    return len(rows), len(wrong)
+    compared = wrong = 0
+    for tenant in each_tenant():
+        versions = Version.objects.filter(tenant=tenant.id, state=VersionState.PUBLISHED)
+        rows = list(versions.order_by("?").values_list("id", "passage_count")[: VERSIONS_COUNTED - compared])
+        compared += len(rows)
+        wrong += sum(
+            index.count(tenant.id, version) != passages
+            # Retired since the rows were read: its points go, as they should.
+            and versions.filter(pk=version).exists()
+            for version, passages in rows
+        )
+    return compared, wrong
 
 
 def engine() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.jobs.services import create_many
-from muniment.tenancy.models import Tenant
+from muniment.tenancy.queries import each_tenant
 from muniment.tenancy.services import system_scope
 from workers.engines import PassageIndex, catalogue, connect
 
@@ -20,12 +20,16 @@ SAMPLE = 20
 
 
 def sample() -> int:
-    """Count a few documents at random, and all where one is not whole. Raises `IndexUnavailable`."""
+    """Count a few documents of each tenant, and all where one is not whole. Raises `IndexUnavailable`."""
     if open_count(Kind.REINDEX):
         return 0
     index = _index()
-    few = Version.objects.filter(state=VersionState.PUBLISHED).order_by("?")[:SAMPLE]
-    return everything() if any(_differs(index, version) for version in few) else 0
+    wrong = any(
+        _differs(index, version)
+        for _tenant in each_tenant()
+        for version in Version.objects.filter(state=VersionState.PUBLISHED).order_by("?")[:SAMPLE]
+    )
+    return everything() if wrong else 0
 
 
 def everything() -> int:
@@ -34,7 +38,7 @@ def everything() -> int:
     A version that is replaced meanwhile may get one too, which then has nothing to do.
     """
     index, ordered = _index(), 0
-    for tenant in Tenant.objects.all():
+    for tenant in each_tenant():
         published = Version.objects.filter(tenant=tenant.id, state=VersionState.PUBLISHED)
         wrong = [version.id for version in published.iterator() if _differs(index, version)]
         if wrong:

@@ -8,7 +8,7 @@ from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.services import create_many
 from muniment.scope import Scope
-from muniment.tenancy.models import Tenant
+from muniment.tenancy.queries import each_tenant
 from muniment.tenancy.services import system_scope
 
 
@@ -21,4 +21,4 @@ def enqueue(scope: Scope, library: UUID | None = None) -> int:
 
 
 def enqueue_everything() -> int:
-    return sum(enqueue(system_scope(tenant.id)) for tenant in Tenant.objects.all())
+    return sum(enqueue(system_scope(tenant.id)) for tenant in each_tenant())

@@ -10,7 +10,7 @@ from django.db import close_old_connections
 from muniment.documents.uploads import drop_stale
 from muniment.jobs.replies import reply
 from muniment.jobs.services import sweep as sweep_jobs
-from muniment.tenancy.models import Tenant
+from muniment.tenancy.queries import each_tenant
 from workers.engines import IndexUnavailable, connect
 from workers.leases import free_the_dead
 from workers.upkeep import reconcile, sovereignty
@@ -59,7 +59,7 @@ def report_sovereignty() -> None:
 def tidy() -> None:
     close_old_connections()
     try:
-        for tenant in Tenant.objects.all():
+        for tenant in each_tenant():
             drop_stale(tenant.id)
     finally:
         close_old_connections()

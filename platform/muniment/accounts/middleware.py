@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
@@ -17,6 +18,7 @@ from muniment.accounts.problems import answer, wants_json
 from muniment.accounts.services import scope_of_person
 from muniment.pages.errors import Problem
 from muniment.scope import Origin
+from muniment.wall import within
 
 SCOPE = "scope_of_person"
 OPEN_TO_ALL = frozenset({"sign-in", "health"})
@@ -40,18 +42,20 @@ class ScopeOfPerson:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._later(request)
-        self._find_scope(request)
-        return self.get_response(request)
+        with within(self._find_scope(request)):
+            return self.get_response(request)
 
     async def _later(self, request: HttpRequest) -> HttpResponseBase:
-        await sync_to_async(self._find_scope)(request)
-        response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]  # async here
+        tenant = await sync_to_async(self._find_scope)(request)
+        with within(tenant):
+            response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]  # async here
         return response
 
-    def _find_scope(self, request: HttpRequest) -> None:
+    def _find_scope(self, request: HttpRequest) -> UUID | None:
         person = request.user
         scope = scope_of_person(person, origin_of(request)) if isinstance(person, Person) else None
         setattr(request, SCOPE, scope)
+        return scope.tenant if scope else None
 
     def process_view(
         self, request: HttpRequest, view: object, args: object, kwargs: object

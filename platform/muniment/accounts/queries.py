@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from muniment.accounts.models import Person
 from muniment.pages.errors import Forbidden, NotFound
 from muniment.scope import ADMIN_ROLES, Role, Scope
+from muniment.tenancy.queries import each_tenant
 
 
 def all_people(scope: Scope) -> QuerySet[Person]:
@@ -42,5 +43,10 @@ def names_of(scope: Scope, people: Iterable[UUID]) -> dict[UUID, str]:
 
 def first_administrator() -> Person | None:
     """The administrator who was there first: who commands act as when nobody is named."""
-    people = Person.objects.filter(is_active=True).order_by("created_at")
-    return next((person for person in people if ADMIN_ROLES & set(person.roles)), None)
+    found = [
+        person
+        for _tenant in each_tenant()
+        for person in Person.objects.filter(is_active=True)
+        if ADMIN_ROLES & set(person.roles)
+    ]
+    return min(found, key=lambda person: person.created_at, default=None)

@@ -25,6 +25,7 @@ from muniment.pages.errors import Conflict, Forbidden, Invalid, NotFound, TooMan
 from muniment.scope import ADMIN_ROLES, Label, Origin, Role, Scope
 from muniment.tenancy.models import Tenant
 from muniment.tenancy.services import scope_of
+from muniment.wall import looking_for, within
 
 # Without look-alikes, for passwords that are read from a screen and typed.
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -54,7 +55,8 @@ def check_credentials(username: str, password: str, origin: Origin) -> Person | 
 
 
 def _record_failure(username: str, keys: list[str], origin: Origin) -> None:
-    known = Person.objects.filter(username=username).first()
+    with looking_for(username):
+        known = Person.objects.filter(username=username).first()
     scope = Scope(tenant=known.tenant_id if known else _tenant_of_nobody(), origin=origin)
     with transaction.atomic():
         FailedSignIn.objects.filter(
@@ -131,9 +133,10 @@ def create_first_person(
     tenant: Tenant, username: str, name: str, roles: Iterable[str], clearance: int, origin: Origin
 ) -> tuple[Person, str]:
     """For the first run, when nobody could make a person yet. Refuses once an administrator exists."""
-    if any(ADMIN_ROLES & set(roles) for roles in tenant.people.values_list("roles", flat=True)):
-        raise Conflict(_("This tenant has an administrator already."))
-    return _make_person(Scope(tenant=tenant.id, origin=origin), username, name, roles, clearance)
+    with within(tenant.id):
+        if any(ADMIN_ROLES & set(roles) for roles in tenant.people.values_list("roles", flat=True)):
+            raise Conflict(_("This tenant has an administrator already."))
+        return _make_person(Scope(tenant=tenant.id, origin=origin), username, name, roles, clearance)
 
 
 def _make_person(
@@ -147,8 +150,9 @@ def _make_person(
         raise Invalid(_("A name has 1 to 120 characters."))
     if clearance not in set(Label):
         raise Invalid(_("Choose one of the four labels."))
-    if Person.objects.filter(username=username).exists():
-        raise Conflict(_("This user name is taken. Choose another."))
+    with looking_for(username):
+        if Person.objects.filter(username=username).exists():
+            raise Conflict(_("This user name is taken. Choose another."))
     password = one_time_password()
     person = Person(tenant_id=scope.tenant, username=username, name=name, roles=held, clearance=clearance)
     person.set_password(password)
@@ -215,10 +219,12 @@ def reset_password(scope: Scope, person_id: UUID) -> str:
 @transaction.atomic
 def reset_password_from_shell(username: str, origin: Origin) -> str:
     """For whoever may run commands on the machine, when nobody can sign in any more."""
-    person = Person.objects.filter(username=username.strip().lower()).first()
-    if person is None:
-        raise Invalid(_("There is nobody of this name."))
-    return _reset(Scope(tenant=person.tenant_id, origin=origin), person)
+    username = username.strip().lower()
+    with looking_for(username):
+        person = Person.objects.filter(username=username).first()
+        if person is None:
+            raise Invalid(_("There is nobody of this name."))
+        return _reset(Scope(tenant=person.tenant_id, origin=origin), person)
 
 
 def _reset(scope: Scope, person: Person) -> str:

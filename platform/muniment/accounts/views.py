@@ -28,6 +28,7 @@ from muniment.accounts.services import (
 )
 from muniment.pages.errors import Invalid, TooMany
 from muniment.scope import Role
+from muniment.wall import within
 
 
 @require_GET
@@ -56,7 +57,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if person is None:
         form.add_error(None, _("Name or password is not right. Try again, or ask your administrator."))
         return _sign_in_page(request, form, status=422)
-    _begin_session(request, person)
+    with within(person.tenant_id):
+        _begin_session(request, person)
     return redirect(_way_back(person, form.cleaned_data["next"]))
 
 

@@ -18,8 +18,17 @@ from muniment.audit.models import AuditEvent, AuditPrivate, AuditSubject
 from muniment.audit.services import SITE
 from muniment.scope import Scope
 
-# The triggers that the migration `append_only` makes.
-GUARDS = ("audit_event_no_update", "audit_event_no_delete", "audit_event_no_replace")
+# The triggers that the migrations `append_only` make, and where each database lists those that are active.
+GUARDS = {
+    "sqlite": ("audit_event_no_update", "audit_event_no_delete", "audit_event_no_replace"),
+    "postgresql": ("audit_event_no_update", "audit_event_no_delete", "audit_event_no_truncate"),
+}
+TRIGGERS = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'",
+    "postgresql": (
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND tgenabled = 'A'"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -76,13 +85,11 @@ def event(scope: Scope, event_id: UUID) -> AuditEvent | None:
 
 
 def guards_missing() -> list[str]:
-    """Names of the triggers that keep the trail append-only and are not in the database now."""
-    if connection.vendor != "sqlite":
-        return []
+    """Names of the triggers that keep the trail append-only and are not active in the database now."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'")
+        cursor.execute(TRIGGERS[connection.vendor])
         there = {row[0] for row in cursor.fetchall()}
-    return [name for name in GUARDS if name not in there]
+    return [name for name in GUARDS[connection.vendor] if name not in there]
 
 
 def calls_blocked() -> dict[str, Any]:

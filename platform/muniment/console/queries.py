@@ -124,7 +124,10 @@ def _work() -> list[Part]:
 
 def _database() -> Part:
     if connection.vendor != "sqlite":
-        return Part(_("Database"), connection.vendor, "up", _("up"), "")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            size = cursor.fetchone()[0]
+        return Part(_("Database"), connection.display_name, "up", _("up"), filesize(size))
     base = Path(settings.DATABASES["default"]["NAME"])
     files = [base, base.with_name(base.name + "-wal")]
     size = sum(file.stat().st_size for file in files if file.exists())

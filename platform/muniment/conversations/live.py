@@ -27,6 +27,7 @@ from muniment.conversations.queries import turn as own_turn
 from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id, release_connections
 from muniment.jobs.streams import Entry, follow, turn_key
 from muniment.pages.errors import NotFound
+from muniment.wall import within
 
 # How often the database is asked whether the person may go on, and whether the turn has ended: a stream can
 # be lost, a row cannot. With the wait for an entry it stays under two seconds.
@@ -60,7 +61,7 @@ class Reader:
         async with aclosing(_entries(key, after or "0-0")) as entries:  # type: ignore[type-var]  # a generator
             while True:
                 if time.monotonic() - looked >= LOOK_SECONDS:
-                    found, ended = await sync_to_async(_closing(self._look))()
+                    found, ended = await sync_to_async(self._reading(self._look))()
                     looked = time.monotonic()
                     for event in found:
                         yield event
@@ -74,6 +75,15 @@ class Reader:
                 else:
                     for event in await self._heard(entry):
                         yield event
+
+    def _reading(self, read: Callable[[], T]) -> Callable[[], T]:
+        """The request's own door has closed when its stream is read: each look opens the wall again."""
+
+        def reading() -> T:
+            with within(self.scope.tenant):
+                return _closing(read)()
+
+        return reading
 
     def _look(self) -> tuple[list[Event], bool]:
         """What the database knows and the browser does not, and whether that was the end."""
@@ -108,7 +118,7 @@ class Reader:
                 events.append(Event("status", {"text": shown.status_text(TurnState.SEARCHING)}))
                 events.append(Event("begin", {}))
             case "sources":
-                events += await sync_to_async(_closing(self._found))()
+                events += await sync_to_async(self._reading(self._found))()
             case "waiting":
                 events.append(_waiting(data["position"]))
             case "reading":

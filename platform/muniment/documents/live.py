@@ -18,6 +18,7 @@ from muniment.documents.progress import Progress, in_work
 from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id, release_connections
 from muniment.jobs.streams import Entry, follow, library_key, tail
 from muniment.tenancy.queries import library_by_slug
+from muniment.wall import within
 
 # Steps come many a second; eyes need fewer. Places in the queue move without a step of ours.
 RENDER_SECONDS = 0.7
@@ -50,9 +51,11 @@ class Watch:
     def work(self) -> Event:
         """What is in work, as html."""
         try:
-            context: dict[str, Any] = {"in_work": in_work(self.scope, self.library, self.progress)}
-            self.busy = bool(context["in_work"]["left"])
-            html = render_to_string("documents/_in_work.html", context, self.request)
+            # The request's own door has closed long ago.
+            with within(self.scope.tenant):
+                context: dict[str, Any] = {"in_work": in_work(self.scope, self.library, self.progress)}
+                self.busy = bool(context["in_work"]["left"])
+                html = render_to_string("documents/_in_work.html", context, self.request)
             return Event("work", {"html": html}, self.after)
         finally:
             release_connections()

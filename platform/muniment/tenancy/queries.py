@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from muniment.pages.errors import Forbidden, NotFound
 from muniment.scope import Scope
 from muniment.tenancy.models import Grant, Library, Team, Tenant
+from muniment.wall import within
 
 
 def grants_of(tenant: UUID, person: UUID) -> list[tuple[UUID, int]]:
@@ -22,6 +23,13 @@ def grants_of(tenant: UUID, person: UUID) -> list[tuple[UUID, int]]:
         library__deleted_at=None,
     )
     return list(rows.values_list("library", "level"))
+
+
+def each_tenant() -> Iterator[Tenant]:
+    """Every tenant, oldest first, with the wall open for it meanwhile: for work of the system itself."""
+    for tenant in Tenant.objects.order_by("created_at"):
+        with within(tenant.id):
+            yield tenant
 
 
 def tenant_of(scope: Scope) -> Tenant:

@@ -18,6 +18,7 @@ from muniment.pages.errors import Conflict, Forbidden, Invalid, NotFound
 from muniment.scope import Label, Origin, Role, Scope
 from muniment.tenancy.models import Grant, Level, Library, Team, Tenant
 from muniment.tenancy.queries import grants_of, library_to_administer, team_to_administer
+from muniment.wall import within
 
 
 def scope_of(
@@ -26,8 +27,9 @@ def scope_of(
     """What a person may do now: their grants, their teams' grants and everybody's, by their clearance."""
     held = frozenset(Role(role) for role in roles)
     levels: dict[UUID, int] = {}
-    for library, level in grants_of(tenant, person):
-        levels[library] = max(level, levels.get(library, 0))
+    with within(tenant):
+        for library, level in grants_of(tenant, person):
+            levels[library] = max(level, levels.get(library, 0))
     contributes = frozenset(library for library, level in levels.items() if level >= Level.CONTRIBUTE)
     return Scope(
         tenant=tenant,

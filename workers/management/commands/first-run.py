@@ -20,6 +20,7 @@ from muniment.pages.errors import Problem
 from muniment.scope import Label, Role
 from muniment.tenancy.models import Level, Library, Tenant
 from muniment.tenancy.services import create_library, create_tenant, give_access
+from muniment.wall import stay_within
 from workers.acting import cli_origin
 
 SAMPLES = Path(settings.BASE_DIR) / "deploy" / "samples"
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             for username, password, what in made:
                 self.stdout.write(f"  {username:8} {password}   {what}")
         admin = first_administrator()
+        stay_within(admin.tenant_id if admin else None)
         if admin and not Library.objects.filter(tenant=admin.tenant_id).exists():
             try:
                 with transaction.atomic():
@@ -60,6 +62,7 @@ class Command(BaseCommand):
 def _make_people(organisation: str) -> list[tuple[str, str, str]]:
     """Name, one-time password and purpose of each account."""
     tenant = Tenant.objects.first() or create_tenant("main", organisation)
+    stay_within(tenant.id)
     roles = [Role.SITE_ADMIN, Role.TENANT_ADMIN]
     admin, password = create_first_person(
         tenant, "admin", "Administrator", roles, Label.INTERNAL, cli_origin()

@@ -1,6 +1,6 @@
 """The database itself refuses to change or remove an event.
 
-SQLite only so far: a site's PostgreSQL gets its guards together with its roles.
+SQLite; the guards of PostgreSQL come next.
 Reversible: going back drops the triggers and leaves the events.
 """
 

@@ -1,0 +1,129 @@
+"""The second wall: PostgreSQL itself shows a statement the rows of one tenant, or of none.
+
+`Scope` is the first wall: every function filters by it. Beneath it each table with a tenant has a row-level
+policy. A door (a request, a task, a command) opens the wall for one tenant; a statement that came through no
+door sees nothing. Each statement carries the tenant of its own transaction along, so nothing is left on a
+connection that others use next. On SQLite, one machine's database, there is no such wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from django.db import migrations
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.signals import connection_created
+
+_tenant: ContextVar[UUID | None] = ContextVar("muniment.wall.tenant", default=None)
+_subject: ContextVar[str] = ContextVar("muniment.wall.subject", default="")
+
+# Tables without a policy, and why nothing of a tenant is seen there.
+EXEMPT = {
+    "tenancy_tenant": "who works for all tenants goes through them one by one, and starts here",
+    "jobs_job": "one queue for all tenants: ids, kinds and states, no content",
+    "accounts_failedsignin": "keyed hashes of names and addresses, kept for minutes",
+    "django_session": "opaque; a session is found before its person's tenant is known",
+    "registry_engine": "the site's own engine",
+    "registry_check": "the site's own health",
+    "django_migrations": "the schema",
+    "django_content_type": "the schema",
+    "auth_permission": "the schema",
+    "auth_group": "not used",
+    "auth_group_permissions": "not used",
+}
+
+# A transaction that failed takes nothing else before it is taken back.
+CONTROL = ("SAVEPOINT", "ROLLBACK", "RELEASE")
+SETTING = "NULLIF(current_setting('muniment.tenant', true), '')::uuid"
+SUBJECT = "convert_from(decode(current_setting('muniment.subject', true), 'hex'), 'UTF8')"
+
+
+@contextmanager
+def within(tenant: UUID | None) -> Iterator[None]:
+    """Open the wall for a tenant, with None for nobody, and put it back as it was."""
+    before = _tenant.set(tenant)
+    try:
+        yield
+    finally:
+        _tenant.reset(before)
+
+
+def stay_within(tenant: UUID | None) -> None:
+    """Open the wall until this context ends: for a command, which is one person's until it ends."""
+    _tenant.set(tenant)
+
+
+@contextmanager
+def looking_for(subject: str) -> Iterator[None]:
+    """Show one person, by name or id, whose tenant is not known yet: who signs in, or has a session."""
+    before = _subject.set(subject)
+    try:
+        yield
+    finally:
+        _subject.reset(before)
+
+
+def opening() -> str:
+    """What is said before a statement, in the transaction that it is in, or makes."""
+    tenant, subject = _tenant.get(), _subject.get()
+    return (
+        f"SET LOCAL muniment.tenant = '{tenant or ''}'; "
+        f"SET LOCAL muniment.subject = '{subject.encode().hex()}'; "
+    )
+
+
+def _walled(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """One round trip: several statements sent at once are one transaction, where there is none already."""
+    open_or_begun = _tenant.get() or _subject.get() or context["connection"].in_atomic_block
+    if not open_or_begun or str(sql).startswith(CONTROL):
+        return execute(sql, params, many, context)
+    if many:
+        for each in params:
+            _walled(execute, sql, each, False, context)
+        return None
+    done = execute(opening() + str(sql), params, False, context)
+    while context["cursor"].cursor.nextset():
+        pass  # the results of what was said before; the last one is the statement's own
+    return done
+
+
+def _raise_wall(connection: BaseDatabaseWrapper, **about: Any) -> None:
+    if connection.vendor == "postgresql" and _walled not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_walled)
+
+
+def stand() -> None:
+    """Have every connection of this process carry the tenant along."""
+    connection_created.connect(_raise_wall, dispatch_uid="muniment.wall")
+
+
+def policies(**tables: str) -> migrations.RunPython:
+    """A migration's operation: tables and the condition under which a row is seen and may be written.
+
+    FORCE binds the owner of the tables as well.
+    """
+
+    def up(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            return
+        for table, condition in tables.items():
+            schema_editor.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+            schema_editor.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+            schema_editor.execute(
+                f"CREATE POLICY tenant ON {table} USING ({condition}) WITH CHECK ({condition})"
+            )
+
+    def down(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            return
+        for table in tables:
+            schema_editor.execute(f"DROP POLICY tenant ON {table}")
+            schema_editor.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+            schema_editor.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+
+    return migrations.RunPython(up, down)
