@@ -15,7 +15,7 @@ import django
 import pytest
 import redis
 
-from tests.postgres import SERVING_ROLE, Cluster
+from tests.postgres import Cluster
 from tests.running import RunningHouse
 
 # Before Django reads its settings: tests never touch an installation's data. This is why pyproject.toml
@@ -31,6 +31,7 @@ _POSTGRES = Cluster(_HOME / "postgres") if os.environ.get("MUNIMENT_TEST_DATABAS
 if _POSTGRES:
     _HOME.chmod(0o755)
     _POSTGRES.start()
+    _POSTGRES.sql("CREATE ROLE muniment_web NOLOGIN")
     os.environ["MUNIMENT_DATABASE_URL"] = _POSTGRES.url("postgres", "postgres")
 django.setup()
 
@@ -72,15 +73,10 @@ def broker(_valkey: Path) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(scope="session", autouse=_POSTGRES is not None)
-def _wall(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def _wall() -> Iterator[None]:
     """What comes through a door works as the site's role, which policies bind; a test itself sees all."""
-    from django.db import connection
-
     from muniment import wall
 
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        for statement in SERVING_ROLE:
-            cursor.execute(statement)
     real = wall.opening
 
     def opening() -> str:

@@ -11,13 +11,6 @@ from pathlib import Path
 
 # The server refuses root, and a test machine often is one.
 ACCOUNT = "postgres"
-# A role as the site's web process has it: it owns nothing, and cannot change the trail.
-SERVING_ROLE = [
-    "CREATE ROLE muniment_web NOLOGIN",
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO muniment_web",
-    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO muniment_web",
-    "REVOKE UPDATE, DELETE ON audit_event FROM muniment_web",
-]
 
 
 class Cluster:
@@ -61,6 +54,20 @@ class Cluster:
             *("psql", "-h", str(self.folder), "-U", role, "-d", database),
             *("-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement),
         )
+
+    def script(self, path: Path, **variables: str) -> str:
+        """Run a file by psql as the superuser, with psql's variables."""
+        given = [word for name, value in variables.items() for word in ("-v", f"{name}={value}")]
+        socket = ["-h", str(self.folder), "-U", "postgres", "-X", "-q"]
+        done = subprocess.run(
+            self._as_account("psql", *socket, *given, "-f", "-"),
+            input=path.read_text(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def _answers(self) -> bool:
         ready = self._as_account("pg_isready", "-h", str(self.folder), "-q")

@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from muniment.environment import secret
+
 URL = "MUNIMENT_DATABASE_URL"
-PASSWORD_FILE = "MUNIMENT_DATABASE_PASSWORD_FILE"  # noqa: S105 - the name of a setting, not a password
+PASSWORD = "MUNIMENT_DATABASE_PASSWORD"  # noqa: S105 - the name of a setting, not a password
 CONNECT_SECONDS = 5
 # What a query may ask of the server besides its place: how the connection is protected, and by whom.
 OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
@@ -54,7 +56,7 @@ def _postgresql(url: str) -> dict[str, Any]:
     if parts.password:
         raise ImproperlyConfigured(
             f"{URL} must not hold a password, which others could read: put it into a file and name that "
-            f"with {PASSWORD_FILE}."
+            f"with {PASSWORD}_FILE."
         )
     if unknown := sorted(set(asked) - set(OPTIONS)):
         raise ImproperlyConfigured(f"{URL} has an unknown option {unknown[0]}: use {', '.join(OPTIONS)}.")
@@ -62,7 +64,8 @@ def _postgresql(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(name),
         "USER": unquote(parts.username),
-        "PASSWORD": _password(),
+        # Empty where no file is named: then the server knows the operating system's account.
+        "PASSWORD": secret(PASSWORD),
         "HOST": unquote(host),
         "PORT": str(port),
         # A cursor of the server lives in one transaction; what reads outside of one would lose it.
@@ -71,19 +74,3 @@ def _postgresql(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": CONNECT_SECONDS, "application_name": "muniment", **asked},
     }
-
-
-def _password() -> str:
-    """Empty where no file is named: then the server knows the operating system's account."""
-    name = os.environ.get(PASSWORD_FILE, "")
-    if not name:
-        return ""
-    try:
-        password = Path(name).read_text().strip()
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"{PASSWORD_FILE} names a file that cannot be read ({error.strerror})."
-        ) from error
-    if not password:
-        raise ImproperlyConfigured(f"{PASSWORD_FILE} names an empty file.")
-    return password

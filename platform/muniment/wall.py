@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-from django.db import migrations
+from django.db import connections, migrations
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.signals import connection_created
@@ -30,6 +30,7 @@ EXEMPT = {
     "django_session": "opaque; a session is found before its person's tenant is known",
     "registry_engine": "the site's own engine",
     "registry_check": "the site's own health",
+    "registry_report": "the site's own reports",
     "django_migrations": "the schema",
     "django_content_type": "the schema",
     "auth_permission": "the schema",
@@ -41,6 +42,16 @@ EXEMPT = {
 CONTROL = ("SAVEPOINT", "ROLLBACK", "RELEASE")
 SETTING = "NULLIF(current_setting('muniment.tenant', true), '')::uuid"
 SUBJECT = "convert_from(decode(current_setting('muniment.subject', true), 'hex'), 'UTF8')"
+
+
+# Who serves people, and what they may do. Nobody but migrations changes a past event or the schema.
+SERVING = ("muniment_web", "muniment_worker")
+RIGHTS = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+    "REVOKE UPDATE, DELETE ON audit_event FROM {role}",
+    "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
+)
 
 
 @contextmanager
@@ -100,6 +111,39 @@ def _raise_wall(connection: BaseDatabaseWrapper, **about: Any) -> None:
 def stand() -> None:
     """Have every connection of this process carry the tenant along."""
     connection_created.connect(_raise_wall, dispatch_uid="muniment.wall")
+
+
+def grant(**about: Any) -> None:
+    """After migrations: what the roles that serve people may do with tables that the owner has made."""
+    connection = connections[about["using"]]
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(SERVING)])
+        for (role,) in cursor.fetchall():
+            for right in RIGHTS:
+                cursor.execute(right.format(role=role))
+
+
+def fault_of_role() -> str:
+    """Why the role of this process may not serve people, in a sentence; "" for one that may."""
+    connection = connections["default"]
+    if connection.vendor != "postgresql":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolname, rolsuper OR rolbypassrls,"
+            " EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public' AND tableowner = rolname)"
+            " FROM pg_roles WHERE rolname = current_user"
+        )
+        name, mighty, owns = cursor.fetchone()
+    if not (mighty or owns):
+        return ""
+    why = "is not bound by row-level security" if mighty else "owns tables"
+    return (
+        f"The database role {name} {why}, so it may not serve people: "
+        "name muniment_web or muniment_worker in MUNIMENT_DATABASE_URL."
+    )
 
 
 def policies(**tables: str) -> migrations.RunPython:

@@ -14,7 +14,7 @@ DATA = Path("/data")
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (database.URL, database.PASSWORD_FILE):
+    for name in (database.URL, f"{database.PASSWORD}_FILE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -40,10 +40,10 @@ def test_a_socket_is_named_by_its_folder(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_password_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("a long enough secret\n")
+    (tmp_path / "password").write_text("a secret that is long enough\n")
     monkeypatch.setenv(database.URL, "postgresql://web@db/muniment")
-    monkeypatch.setenv(database.PASSWORD_FILE, str(tmp_path / "password"))
-    assert database.default(DATA)["PASSWORD"] == "a long enough secret"
+    monkeypatch.setenv(f"{database.PASSWORD}_FILE", str(tmp_path / "password"))
+    assert database.default(DATA)["PASSWORD"] == "a secret that is long enough"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,6 @@ def test_a_password_file_without_a_password_is_refused(
     if content is not None:
         path.write_text(content)
     monkeypatch.setenv(database.URL, "postgresql://web@db/muniment")
-    monkeypatch.setenv(database.PASSWORD_FILE, str(path))
-    with pytest.raises(ImproperlyConfigured, match=database.PASSWORD_FILE):
+    monkeypatch.setenv(f"{database.PASSWORD}_FILE", str(path))
+    with pytest.raises(ImproperlyConfigured, match="make site-secrets"):
         database.default(DATA)

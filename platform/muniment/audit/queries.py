@@ -17,6 +17,7 @@ from muniment.audit.actions import CATALOGUE
 from muniment.audit.models import AuditEvent, AuditPrivate, AuditSubject
 from muniment.audit.services import SITE
 from muniment.scope import Scope
+from muniment.wall import within
 
 # The triggers that the migrations `append_only` make, and where each database lists those that are active.
 GUARDS = {
@@ -94,13 +95,14 @@ def guards_missing() -> list[str]:
 
 def calls_blocked() -> dict[str, Any]:
     """How many calls to the outside were blocked, ever: in so many events, the last of them when."""
-    rows = _blocked()
-    last = rows.first()
-    return {
-        "events": rows.count(),
-        "attempts": sum(body_of(row)["details"]["times"] for row in rows.iterator()),
-        "last": last.occurred_at.strftime("%Y-%m-%dT%H:%M:%SZ") if last else None,
-    }
+    with within(SITE):
+        rows = _blocked()
+        last = rows.first()
+        return {
+            "events": rows.count(),
+            "attempts": sum(body_of(row)["details"]["times"] for row in rows.iterator()),
+            "last": last.occurred_at.strftime("%Y-%m-%dT%H:%M:%SZ") if last else None,
+        }
 
 
 def _blocked() -> QuerySet[AuditEvent]:
@@ -120,12 +122,13 @@ class BlockedCall:
 
 
 def newest_blocked(number: int) -> list[BlockedCall]:
-    rows = list(_blocked()[:number])
-    hosts = dict(
-        AuditPrivate.objects.filter(
-            tenant=SITE, field="host", event_id__in=[row.event_id for row in rows]
-        ).values_list("event_id", "value")
-    )
+    with within(SITE):
+        rows = list(_blocked()[:number])
+        hosts = dict(
+            AuditPrivate.objects.filter(
+                tenant=SITE, field="host", event_id__in=[row.event_id for row in rows]
+            ).values_list("event_id", "value")
+        )
     found = [(row, body_of(row)["details"]) for row in rows]
     return [
         BlockedCall(

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 from muniment import wall
 
@@ -9,3 +10,4 @@ class TenancyConfig(AppConfig):
 
     def ready(self) -> None:
         wall.stand()
+        post_migrate.connect(wall.grant, sender=self, dispatch_uid="muniment.wall")
