@@ -14,7 +14,7 @@ NAV = {
     Role.STAFF: {"Documents", "Search"},
     Role.CURATOR: {"Documents", "Search"},
     Role.TENANT_ADMIN: {"People", "Teams", "Libraries"},
-    Role.SITE_ADMIN: {"People", "Teams", "Libraries", "Health", "Models"},
+    Role.SITE_ADMIN: {"People", "Teams", "Libraries", "Health", "Models", "Sovereignty"},
     Role.OFFICER: {"Desk", "Trail"},
 }
 

@@ -60,6 +60,15 @@ def test_the_doctor_finds_nothing_broken(site: RunningHouse) -> None:
     assert "The database refuses to change or remove events." in checks
 
 
+@pytest.mark.parametrize(("command", "said"), [("backup", "pg_dump"), ("restore", "pg_restore")])
+def test_backups_of_the_server_are_its_own_tools_work(
+    site: RunningHouse, tmp_path: Path, command: str, said: str
+) -> None:
+    refused = site.manage(command, str(tmp_path / "backup"), check=False)
+    assert refused.returncode != 0
+    assert said in refused.stderr
+
+
 @pytest.mark.parametrize("role", ["muniment_owner", "postgres"])
 def test_a_role_that_may_do_more_serves_nobody(cluster: Cluster, tmp_path: Path, role: str) -> None:
     house = RunningHouse(tmp_path, MUNIMENT_DATABASE_URL=cluster.url(role))

@@ -29,6 +29,7 @@ from muniment.registry.services import store_trial
 from muniment.scope import Origin, Scope
 from muniment.tenancy.models import Library, Tenant
 from tests.engines.index_process import IndexProcess
+from tests.factories import make_tenant
 from tests.triggers import drop_trigger
 from tests.upkeep.installation import Installation
 from workers import guard
@@ -100,7 +101,7 @@ class TestInside:
     def test_events_of_tomorrow(self) -> None:
         body = {"body": b"{}", "leaf_hash": b"", "action": "x", "stage": "x", "outcome": "x"}
         later = timezone.now() + timedelta(days=1)
-        AuditEvent.objects.create(event_id=uuid4(), tenant=uuid4(), occurred_at=later, **body)
+        AuditEvent.objects.create(event_id=uuid4(), tenant=make_tenant().id, occurred_at=later, **body)
         assert states()["clock"] == "bad"
 
     def test_a_database_of_a_newer_version(self) -> None:

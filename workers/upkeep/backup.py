@@ -21,6 +21,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
@@ -60,6 +61,10 @@ def make(scope: Scope, target: Path, force: bool = False) -> Made:
     """Write the backup and FILE.keys. Raises `Forbidden`, `BackupExists`, `BackupFailed`."""
     if Role.SITE_ADMIN not in scope.roles:
         raise Forbidden
+    if connection.vendor != "sqlite":
+        raise BackupFailed(
+            _("The database is a server: back it up with pg_dump, and the folder of originals after it.")
+        )
     if not force and (target.exists() or keys_file(target).exists()):
         raise BackupExists(_("There is a backup of this name already: choose another, or say --force."))
     record_alone(scope, actions.BACKUP_MADE, stage=Stage.INTENT, outcome=Outcome.PENDING)

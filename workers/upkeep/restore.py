@@ -55,6 +55,10 @@ def restore(source: Path, act: Callable[[], Scope], force: bool = False) -> Rest
     Raises `FolderInUse`, `BackupDamaged`, `BackupTooNew`, `RestoreFailed`, `Forbidden`, `AlreadyRunning`;
     then nothing was changed.
     """
+    if connection.vendor != "sqlite":
+        raise RestoreFailed(
+            _("The database is a server: put its dump in place with pg_restore, and the originals beside it.")
+        )
     data = Path(settings.DATA_DIR)
     with _alone(data):
         occupied = _occupied(data)
