@@ -36,7 +36,7 @@ from workers import guard
 from workers.engines import EngineFacts, Point, catalogue, connect
 from workers.engines.sparse import passage_vector
 from workers.upkeep import data, tasks
-from workers.upkeep.doctor import examine
+from workers.upkeep.doctor import examine, examine_after_a_start, examine_and_store
 from workers.upkeep.parts import numbers, server
 
 
@@ -110,6 +110,28 @@ class TestInside:
                 "INSERT INTO django_migrations (app, name, applied) VALUES ('jobs', '0099_x', '2026-01-01')"
             )
         assert states()["migrations"] == "bad"
+
+    def test_what_was_starting_at_the_last_look_is_looked_at_again_once(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(settings, "RUN_DIR", tmp_path)
+
+        def told(state: str) -> None:
+            part = {"name": "engine", "state": state, "since": time.time(), "restarts": 0, "reason": ""}
+            facts = {"updated": time.time(), "processes": [part]}
+            (tmp_path / "state.json").write_text(json.dumps(facts))
+
+        told("starting")
+        examine_after_a_start()
+        assert not last_checks()
+        examine_and_store()
+        assert {check.name: check.state for check in last_checks()}["process engine"] == "warn"
+        told("ready")
+        examine_after_a_start()
+        looked = last_checks()
+        assert "process engine" not in {check.name for check in looked}
+        examine_after_a_start()
+        assert last_checks()[0].at == looked[0].at
 
     def test_work_that_nobody_does(self) -> None:
         job = jobs.create(Scope(tenant=uuid4()), Kind.INGEST, uuid4())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
+from muniment.registry.queries import last_checks
 from muniment.registry.services import store_checks
 from workers.upkeep import data, machine, parts
 from workers.upkeep.finding import Finding, State, bad
@@ -50,6 +51,14 @@ def examine_and_store() -> list[Finding]:
     findings = examine()
     store_checks([(finding.name, finding.state.value, finding.sentence) for finding in findings])
     return findings
+
+
+def examine_after_a_start() -> None:
+    """Look again once all parts are ready, where the last look found some of them starting."""
+    since = parts.all_ready_since()
+    last = last_checks()
+    if since is not None and not (last and last[0].at.timestamp() > since):
+        examine_and_store()
 
 
 def as_rows(findings: list[Finding]) -> list[dict[str, str]]:

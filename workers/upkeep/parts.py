@@ -34,19 +34,33 @@ VERSIONS_COUNTED = 500
 
 
 def processes() -> Iterator[Finding]:
-    try:
-        state = json.loads((Path(settings.RUN_DIR) / "state.json").read_text())
-        fresh = time.time() - state["updated"] < STALE_SECONDS
-    except (OSError, ValueError, KeyError):
-        fresh = False
-    if not fresh:
+    told = _told_by_the_supervisor()
+    if not told:
         yield away("processes", "unix:")
         return
-    faults = [facts for facts in state["processes"] if facts["state"] != "ready"]
+    faults = [facts for facts in told if facts["state"] != "ready"]
     for facts in faults:
         yield _process(facts)
     if not faults:
-        yield ok("processes", _("All %(n)s are running.") % {"n": len(state["processes"])})
+        yield ok("processes", _("All %(n)s are running.") % {"n": len(told)})
+
+
+def all_ready_since() -> float | None:
+    """When the last of the parts became ready, in seconds since 1970; None while not all of them are."""
+    told = _told_by_the_supervisor()
+    if not told or any(facts["state"] != "ready" for facts in told):
+        return None
+    return max(float(facts["since"]) for facts in told)
+
+
+def _told_by_the_supervisor() -> list[dict[str, Any]]:
+    """What it says of each part; empty where it does not run."""
+    try:
+        state = json.loads((Path(settings.RUN_DIR) / "state.json").read_text())
+        fresh = time.time() - state["updated"] < STALE_SECONDS
+        return list(state["processes"]) if fresh else []
+    except (OSError, ValueError, KeyError):
+        return []
 
 
 def _process(facts: Mapping[str, Any]) -> Finding:

@@ -14,7 +14,7 @@ from muniment.tenancy.queries import each_tenant
 from workers.engines import IndexUnavailable, connect
 from workers.leases import free_the_dead
 from workers.upkeep import reconcile, sovereignty
-from workers.upkeep.doctor import as_rows, examine_and_store
+from workers.upkeep.doctor import as_rows, examine_after_a_start, examine_and_store
 from workers.upkeep.trial import try_speed_once
 
 log = logging.getLogger(__name__)
@@ -22,11 +22,12 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="upkeep.sweep")
 def sweep() -> None:
-    """Ring for due jobs, and once an installation measure its engine and report."""
+    """Ring for due jobs, look at what has started, and once an installation measure its engine and report."""
     close_old_connections()
     try:
         free_the_dead()
         sweep_jobs()
+        examine_after_a_start()
         try_speed_once()
         sovereignty.refresh_first()
     finally:
