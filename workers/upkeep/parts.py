@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import redis
@@ -17,7 +15,7 @@ from muniment.documents.models import Version, VersionState
 from muniment.jobs.broker import client
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
-from muniment.registry.queries import present_engine
+from muniment.registry.queries import present_engine, supervised
 from muniment.tenancy.queries import each_tenant
 from workers.engines import EngineFacts, EngineUnavailable, IndexUnavailable, PassageIndex, catalogue, connect
 from workers.engines.errors import ModelMissing
@@ -26,15 +24,13 @@ from workers.upkeep.finding import Finding, away, bad, ok, warn
 # Older servers have holes that a client can use.
 OLDEST_VALKEY = (8, 1)
 OLDEST_REDIS = (8, 6, 3)
-# The supervisor writes every two seconds.
-STALE_SECONDS = 15
 SERVER_CLOCK_SECONDS = 5
 # Asking for each version takes some milliseconds.
 VERSIONS_COUNTED = 500
 
 
 def processes() -> Iterator[Finding]:
-    told = _told_by_the_supervisor()
+    told = supervised()
     if not told:
         yield away("processes", "unix:")
         return
@@ -47,20 +43,10 @@ def processes() -> Iterator[Finding]:
 
 def all_ready_since() -> float | None:
     """When the last of the parts became ready, in seconds since 1970; None while not all of them are."""
-    told = _told_by_the_supervisor()
+    told = supervised()
     if not told or any(facts["state"] != "ready" for facts in told):
         return None
     return max(float(facts["since"]) for facts in told)
-
-
-def _told_by_the_supervisor() -> list[dict[str, Any]]:
-    """What it says of each part; empty where it does not run."""
-    try:
-        state = json.loads((Path(settings.RUN_DIR) / "state.json").read_text())
-        fresh = time.time() - state["updated"] < STALE_SECONDS
-        return list(state["processes"]) if fresh else []
-    except (OSError, ValueError, KeyError):
-        return []
 
 
 def _process(facts: Mapping[str, Any]) -> Finding:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,11 +23,9 @@ from muniment.jobs.queries import open_count
 from muniment.pages.errors import Forbidden
 from muniment.pages.templatetags.muniment_pages import ago, filesize, thousands
 from muniment.registry.models import Check, Engine
-from muniment.registry.queries import last_checks, last_report, present_engine
+from muniment.registry.queries import last_checks, last_report, present_engine, supervised
 from muniment.scope import Role, Scope
 
-# The supervisor writes every two seconds; after this it is taken for gone.
-STALE_SECONDS = 15
 STATES = {"ready": "up", "starting": "warning", "waiting": "warning"}
 
 
@@ -67,12 +63,10 @@ def _sentence(parts: list[Part]) -> str:
 
 def _processes() -> list[Part]:
     try:
-        state = json.loads((Path(settings.RUN_DIR) / "state.json").read_text())
-        fresh = time.time() - state["updated"] < STALE_SECONDS
-        if fresh:
-            return [_process(facts) for facts in state["processes"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        fresh = False
+        if told := supervised():
+            return [_process(facts) for facts in told]
+    except (KeyError, TypeError):
+        pass  # of another version: nothing in it can be believed
     advice = _("The supervisor does not run, so nothing starts again what stops. Start it with `make up`.")
     return [Part(_("Supervisor"), "", "unknown", _("unknown"), "", advice)]
 

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from muniment.registry.models import Check, Engine, Report
+
+# The supervisor writes every two seconds; after this it is taken for gone.
+STALE_SECONDS = 15
+
+
+def supervised() -> list[dict[str, Any]]:
+    """What the supervisor says of each part it watches, as `workers.supervisor` writes it; empty where it
+    does not run."""
+    try:
+        state = json.loads((Path(settings.RUN_DIR) / "state.json").read_text())
+        fresh = time.time() - state["updated"] < STALE_SECONDS
+        return list(state["processes"]) if fresh else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def present_engine() -> Engine | None:
