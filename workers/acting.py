@@ -8,15 +8,14 @@ from uuid import uuid4
 
 from django.core.management.base import CommandError
 
-from muniment.accounts.models import Person
-from muniment.accounts.queries import first_administrator
+from muniment.accounts.queries import first_administrator, person_named
 from muniment.accounts.services import scope_of_person
 from muniment.jobs.broker import client
 from muniment.pages.errors import NotFound
 from muniment.scope import Origin, Scope
 from muniment.tenancy.models import Library, Tenant
 from muniment.tenancy.queries import library_by_slug
-from muniment.wall import looking_for, stay_within
+from muniment.wall import stay_within
 
 
 def add_as(parser: ArgumentParser) -> None:
@@ -37,9 +36,8 @@ def acting_scope(name: str | None) -> Scope:
         if person is None:
             raise CommandError("There is no administrator yet. Run `make up` first.")
     else:
-        with looking_for(name.lower()):
-            person = Person.objects.filter(username=name.lower(), is_active=True).first()
-        if person is None:
+        person = person_named(name.lower())
+        if person is None or not person.is_active:
             raise CommandError(f"There is nobody called {name} who may sign in.")
     # A command is one person's until it ends.
     stay_within(person.tenant_id)

@@ -11,6 +11,7 @@ from muniment.accounts.models import Person
 from muniment.pages.errors import Forbidden, NotFound
 from muniment.scope import ADMIN_ROLES, Role, Scope
 from muniment.tenancy.queries import each_tenant
+from muniment.wall import looking_for
 
 
 def all_people(scope: Scope) -> QuerySet[Person]:
@@ -39,6 +40,12 @@ def people_by_name(scope: Scope) -> list[tuple[UUID, str]]:
 def names_of(scope: Scope, people: Iterable[UUID]) -> dict[UUID, str]:
     rows = Person.objects.filter(tenant=scope.tenant, pk__in=set(people))
     return dict(rows.values_list("id", "name"))
+
+
+def person_named(username: str) -> Person | None:
+    """Whoever has this name, of any tenant, active or not: before it is known whose scope counts."""
+    with looking_for(username):
+        return Person.objects.filter(username=username).first()
 
 
 def first_administrator() -> Person | None:

@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from muniment.accounts.models import FailedSignIn, Person
-from muniment.accounts.queries import person_to_administer
+from muniment.accounts.queries import person_named, person_to_administer
 from muniment.audit import actions
 from muniment.audit.actions import Outcome, Stage
 from muniment.audit.services import SITE, Thing, record
@@ -25,7 +25,7 @@ from muniment.pages.errors import Conflict, Forbidden, Invalid, NotFound, TooMan
 from muniment.scope import ADMIN_ROLES, Label, Origin, Role, Scope
 from muniment.tenancy.models import Tenant
 from muniment.tenancy.services import scope_of
-from muniment.wall import looking_for, within
+from muniment.wall import within
 
 # Without look-alikes, for passwords that are read from a screen and typed.
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -55,8 +55,7 @@ def check_credentials(username: str, password: str, origin: Origin) -> Person | 
 
 
 def _record_failure(username: str, keys: list[str], origin: Origin) -> None:
-    with looking_for(username):
-        known = Person.objects.filter(username=username).first()
+    known = person_named(username)
     scope = Scope(tenant=known.tenant_id if known else _tenant_of_nobody(), origin=origin)
     with transaction.atomic():
         FailedSignIn.objects.filter(
@@ -150,9 +149,8 @@ def _make_person(
         raise Invalid(_("A name has 1 to 120 characters."))
     if clearance not in set(Label):
         raise Invalid(_("Choose one of the four labels."))
-    with looking_for(username):
-        if Person.objects.filter(username=username).exists():
-            raise Conflict(_("This user name is taken. Choose another."))
+    if person_named(username):
+        raise Conflict(_("This user name is taken. Choose another."))
     password = one_time_password()
     person = Person(tenant_id=scope.tenant, username=username, name=name, roles=held, clearance=clearance)
     person.set_password(password)
@@ -219,11 +217,10 @@ def reset_password(scope: Scope, person_id: UUID) -> str:
 @transaction.atomic
 def reset_password_from_shell(username: str, origin: Origin) -> str:
     """For whoever may run commands on the machine, when nobody can sign in any more."""
-    username = username.strip().lower()
-    with looking_for(username):
-        person = Person.objects.filter(username=username).first()
-        if person is None:
-            raise Invalid(_("There is nobody of this name."))
+    person = person_named(username.strip().lower())
+    if person is None:
+        raise Invalid(_("There is nobody of this name."))
+    with within(person.tenant_id):
         return _reset(Scope(tenant=person.tenant_id, origin=origin), person)
 
 
