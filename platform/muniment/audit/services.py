@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -65,54 +66,48 @@ def record(
     unknown = (set(details or ()) - known.details) | (set(private or ()) - known.private)
     if unknown:
         raise ValueError(f"{action} has no field {', '.join(sorted(unknown))}.")
+    with within(scope.tenant), _writing():
+        event_id, now = uuid7(), datetime.now(UTC)
+        values = {**(private or {}), **_origin_values(scope)}
+        salts = {field: os.urandom(16) for field in values}
+        commitments = {field: commitment(salts[field], value) for field, value in values.items()}
+        actor_ref = _pseudonym(scope.tenant, scope.person, now.year)
+        if thing is not None and thing.type == "person":
+            thing = replace(thing, ref=_pseudonym(scope.tenant, thing.ref, now.year))
+        if details and details.get("person"):
+            details = {**details, "person": _pseudonym(scope.tenant, details["person"], now.year)}
+        body = rfc8785.dumps(
+            _body(
+                scope, action, thing, stage, outcome, reason, details, event_id, now, actor_ref, commitments
+            )
+        )
+        AuditEvent.objects.create(
+            event_id=event_id,
+            tenant=scope.tenant,
+            body=body,
+            leaf_hash=hashlib.sha256(b"\x00" + body).digest(),
+            action=action,
+            stage=stage,
+            outcome=outcome,
+            actor_ref=actor_ref,
+            object_type=thing.type if thing else "",
+            object_ref=str(thing.ref) if thing else "",
+            request_id=scope.origin.request_id,
+            occurred_at=now,
+        )
+        AuditPrivate.objects.bulk_create(
+            AuditPrivate(event_id=event_id, tenant=scope.tenant, field=field, salt=salts[field], value=value)
+            for field, value in values.items()
+        )
+        return event_id
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
     try:
-        with within(scope.tenant):
-            return _written(scope, action, thing, stage, outcome, reason, details, private or {})
+        yield
     except DatabaseError as error:
         raise AuditUnavailable("The audit trail cannot be written.") from error
-
-
-def _written(
-    scope: Scope,
-    action: str,
-    thing: Thing | None,
-    stage: Stage,
-    outcome: Outcome,
-    reason: str,
-    details: Mapping[str, Any] | None,
-    private: Mapping[str, str],
-) -> UUID:
-    event_id, now = uuid7(), datetime.now(UTC)
-    values = {**private, **_origin_values(scope)}
-    salts = {field: os.urandom(16) for field in values}
-    commitments = {field: commitment(salts[field], value) for field, value in values.items()}
-    actor_ref = _pseudonym(scope.tenant, scope.person, now.year)
-    if thing is not None and thing.type == "person":
-        thing = replace(thing, ref=_pseudonym(scope.tenant, thing.ref, now.year))
-    if details and details.get("person"):
-        details = {**details, "person": _pseudonym(scope.tenant, details["person"], now.year)}
-    body = rfc8785.dumps(
-        _body(scope, action, thing, stage, outcome, reason, details, event_id, now, actor_ref, commitments)
-    )
-    AuditEvent.objects.create(
-        event_id=event_id,
-        tenant=scope.tenant,
-        body=body,
-        leaf_hash=hashlib.sha256(b"\x00" + body).digest(),
-        action=action,
-        stage=stage,
-        outcome=outcome,
-        actor_ref=actor_ref,
-        object_type=thing.type if thing else "",
-        object_ref=str(thing.ref) if thing else "",
-        request_id=scope.origin.request_id,
-        occurred_at=now,
-    )
-    AuditPrivate.objects.bulk_create(
-        AuditPrivate(event_id=event_id, tenant=scope.tenant, field=field, salt=salts[field], value=value)
-        for field, value in values.items()
-    )
-    return event_id
 
 
 def record_alone(scope: Scope, action: str, thing: Thing | None = None, **rest: Any) -> UUID:
