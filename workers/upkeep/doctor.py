@@ -56,8 +56,10 @@ def examine_and_store() -> list[Finding]:
 def examine_after_a_start() -> None:
     """Look again once all parts are ready, where the last look found some of them starting."""
     since = parts.all_ready_since()
+    if since is None:
+        return
     last = last_checks()
-    if since is not None and not (last and last[0].at.timestamp() > since):
+    if not (last and last[0].at.timestamp() > since):
         examine_and_store()
 
 

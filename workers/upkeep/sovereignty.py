@@ -48,6 +48,7 @@ TESTED = {
 class Written:
     """`signed_by` is the public key, or "" with the reason in `unsigned`."""
 
+    report: dict[str, Any]
     sha256: str
     signed_by: str
     unsigned: str = ""
@@ -57,13 +58,13 @@ def build() -> tuple[dict[str, Any], bytes]:
     """The report as it stands now, and the bill of materials whose digest it names."""
     models = [(entry, catalogue.state_of(entry)) for entry in catalogue.models()]
     here = [entry for entry, state in models if state == "there"]
-    bill = bom.bill(here)
+    bill, off = bom.bill(here), switches.changed()
     report = {
         "format": FORMAT,
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "version": __version__,
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "switches": {name: name not in switches.changed() for name in switches.SWITCHES},
+        "switches": {name: name not in off for name in switches.SWITCHES},
         "peers": egress.peers(),
         "walls": try_walls(),
         "blocked": calls_blocked(),
@@ -155,7 +156,7 @@ def write(scope: Scope, target: Path) -> Written:
         store_report(REPORT, report)
         target.write_text(text)
         target.with_name(f"{target.name}.cdx.json").write_bytes(bill)
-    return Written(sha256, signed_by, unsigned)
+    return Written(report, sha256, signed_by, unsigned)
 
 
 def keep_test(scope: Scope, told: object) -> dict[str, Any]:

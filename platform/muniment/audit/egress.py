@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -153,7 +153,7 @@ def _minute() -> int:
     return int(time.monotonic() // RESOLVED_SECONDS)
 
 
-@cache
+@lru_cache(maxsize=32)  # minutes that are over must not pile up
 def _resolved(name: str, minute: int) -> frozenset[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """What a peer's name means now: a connection is made to an address, after the name was asked for."""
     with contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ class Command(BaseCommand):
         target: Path | None = options["file"]
         written = sovereignty.write(scope, target.absolute()) if target else None
         if options["json"] or not written:
-            report, _bill = sovereignty.build()
+            report = written.report if written else sovereignty.build()[0]
             self.stdout.write(json.dumps(report, indent=1) if options["json"] else as_text(report))
         if written and not options["json"]:
             self._say(written)
