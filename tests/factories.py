@@ -23,6 +23,17 @@ PASSWORD = "paper-ink-and-one-seal"
 PDF = "application/pdf"
 _numbers = count(1)
 
+# What the test that nothing leaves writes when it passes.
+EGRESS_TEST = {
+    "at": "2026-01-02T03:04:05Z",
+    "version": "0.1.0",
+    "seconds": 30.5,
+    "packets": 0,
+    "names": 0,
+    "caught": 7,
+    "tried": 7,
+}
+
 
 def make_tenant(slug: str = "") -> Tenant:
     slug = slug or f"tenant-{next(_numbers)}"

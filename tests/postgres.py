@@ -9,15 +9,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.running import free_port
+
 # The server refuses root, and a test machine often is one.
 ACCOUNT = "postgres"
 
 
 class Cluster:
-    """Start with `start()`, end with `stop()`. Who reaches its socket is trusted."""
+    """Start with `start()`, end with `stop()`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.data = folder, folder / "data"
+    Who reaches its socket is trusted; with a `password` file of the superuser everybody is asked for one, on
+    the socket and on a port of the loopback.
+    """
+
+    def __init__(self, folder: Path, password: Path | None = None) -> None:
+        self.folder, self.data, self.password = folder, folder / "data", password
+        self.port = free_port() if password else 5432
         self._server: subprocess.Popen[bytes] | None = None
 
     def url(self, role: str, database: str = "muniment") -> str:
@@ -27,9 +34,11 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             shutil.chown(self.folder, ACCOUNT)
+        asked = ["--auth=scram-sha-256", f"--pwfile={self.password}"] if self.password else ["--auth=trust"]
         if not self.data.exists():
-            self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8")
-        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}"]
+            self._run("initdb", "-D", str(self.data), "-U", "postgres", "--encoding=UTF8", *asked)
+        options = ["-c", f"unix_socket_directories={self.folder}", "-c", f"port={self.port}"]
+        options += ["-c", f"listen_addresses={'127.0.0.1' if self.password else ''}"]
         log = (self.folder / "server.log").open("ab")
         self._server = subprocess.Popen(
             self._as_account("postgres", "-D", str(self.data), *options), stdout=log, stderr=log
@@ -58,9 +67,9 @@ class Cluster:
     def script(self, path: Path, **variables: str) -> str:
         """Run a file by psql as the superuser, with psql's variables."""
         given = [word for name, value in variables.items() for word in ("-v", f"{name}={value}")]
-        socket = ["-h", str(self.folder), "-U", "postgres", "-X", "-q"]
+        place = ["-h", str(self.folder), "-U", "postgres", "-X", "-q"]
         done = subprocess.run(
-            self._as_account("psql", *socket, *given, "-f", "-"),
+            self._as_account("psql", *place, *given, "-f", "-"),
             input=path.read_text(),
             capture_output=True,
             text=True,
@@ -70,7 +79,7 @@ class Cluster:
         return done.stdout
 
     def _answers(self) -> bool:
-        ready = self._as_account("pg_isready", "-h", str(self.folder), "-q")
+        ready = self._as_account("pg_isready", "-h", str(self.folder), "-p", str(self.port), "-q")
         return subprocess.run(ready, check=False).returncode == 0
 
     def _run(self, *command: str) -> str:
@@ -85,8 +94,9 @@ class Cluster:
 
 def _program(name: str) -> str:
     """On the path, or where Debian keeps the newest version."""
-    found = shutil.which(name) or next(
-        iter(sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)), None
-    )
-    assert found, f"{name} is missing: install the package postgresql"
-    return found
+    if found := shutil.which(name):
+        return found
+    places = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    newest = max(places, key=lambda path: int(path.parents[1].name), default=None)
+    assert newest, f"{name} is missing: install the package postgresql"
+    return str(newest)

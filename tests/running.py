@@ -32,7 +32,7 @@ class RunningHouse:
     def __init__(self, folder: Path, model: str = SMALL_MODEL, **environment: str) -> None:
         self.data, self.run = folder / "data", folder / "run"
         self.log = folder / "up.log"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "workers.settings",
@@ -130,7 +130,7 @@ class RunningHouse:
         return client.post(path, data=fields, headers={"X-CSRFToken": token, "Referer": str(client.base_url)})
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

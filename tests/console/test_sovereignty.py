@@ -10,23 +10,14 @@ from django.test import Client
 from muniment.audit import egress
 from muniment.registry.services import store_report
 from muniment.scope import Role
-from tests.factories import make_person
+from tests.factories import EGRESS_TEST, make_person
 from tests.house import House, events, signed_in
 
 WALLS = {"seccomp": True, "landlock": 7, "namespace": True, "socket_refused": True, "file_refused": True}
-TEST = {
-    "at": "2026-01-02T03:04:05Z",
-    "version": "0.1.0",
-    "seconds": 30.5,
-    "packets": 0,
-    "names": 0,
-    "caught": 7,
-    "tried": 7,
-}
 REPORT: dict[str, Any] = {
     "made": "2026-01-02T03:04:05Z",
     "walls": WALLS,
-    "egress_test": TEST,
+    "egress_test": EGRESS_TEST,
     "software": {"format": "CycloneDX 1.6", "components": 90, "sha256": "ab" * 32},
     "models": [
         {
@@ -86,8 +77,8 @@ def test_a_blocked_call_is_shown_with_where_it_wanted_to_go(client: Client) -> N
         ({"walls": {**WALLS, "socket_refused": False}}, "Walls around readers and the model", "down"),
         ({"walls": {**WALLS, "landlock": 0}}, "Walls around readers and the model", "warning"),
         ({"egress_test": None}, "Test that nothing leaves", "warning"),
-        ({"egress_test": {**TEST, "packets": 1}}, "Test that nothing leaves", "down"),
-        ({"egress_test": {**TEST, "caught": 6}}, "Test that nothing leaves", "down"),
+        ({"egress_test": {**EGRESS_TEST, "packets": 1}}, "Test that nothing leaves", "down"),
+        ({"egress_test": {**EGRESS_TEST, "caught": 6}}, "Test that nothing leaves", "down"),
     ],
 )
 def test_what_is_missing_is_said(client: Client, change: dict[str, Any], row: str, state: str) -> None:

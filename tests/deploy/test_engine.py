@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.running import SMALL_MODEL
+from tests.running import SMALL_MODEL, free_port
 from tests.supervisor.conftest import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """Its address and the folder where its supervisor writes how it is."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     run = tmp_path / "run"
     run.mkdir(mode=0o700)  # in a container a file system in memory, mounted so
     told = {

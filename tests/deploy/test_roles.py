@@ -4,54 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import Cluster
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("owner", "web", "worker", "sequencer")
 
 
-class Server:
+class Server(Cluster):
     """A server that asks everybody for a password, and the folder of secrets that made it so."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.secrets = folder, folder / "secrets"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.secrets = folder / "secrets"
         self.secrets.mkdir()
         for name in ("database_password", *(f"database_{role}_password" for role in NAMES)):
             (self.secrets / name).write_text(f"{name}-of-the-test\n")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        if os.geteuid() == 0:
-            subprocess.run(["chown", "-R", "postgres", str(self.folder)], check=True)
-        data, password = self.folder / "data", self.secrets / "database_password"
-        options = ["-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8"]
-        subprocess.run(self._account("initdb", "-D", str(data), *options), check=True, capture_output=True)
-        listen = ["-c", f"port={self.port}", "-c", f"unix_socket_directories={self.folder}"]
-        with (self.folder / "server.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                self._account("postgres", "-D", str(data), *listen), stdout=log, stderr=log
-            )
-        ready = self._account("pg_isready", "-h", "127.0.0.1", "-p", str(self.port))
-        for _try in range(200):
-            if subprocess.run(ready, capture_output=True, check=False).returncode == 0:
-                return
-            time.sleep(0.05)
-        raise AssertionError((self.folder / "server.log").read_text())
-
-    def stop(self) -> None:
-        if self._process:
-            pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, 2)
-            self._process.wait(timeout=30)
+        folder.chmod(0o755)  # the server runs as another account
+        super().__init__(folder, self.secrets / "database_password")
 
     def environment(self) -> dict[str, str]:
         place = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "SECRETS": str(self.secrets)}
@@ -82,21 +57,6 @@ class Server:
         if done.returncode != 0:
             raise AssertionError(done.stderr)
         return done.stdout.strip()
-
-    def _account(self, name: str, *arguments: str) -> list[str]:
-        # The server refuses root, and a test machine often is one.
-        prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        return [*prefix, _program(name), *arguments]
-
-
-def _program(name: str) -> str:
-    """On the path, or where Debian keeps the newest version."""
-    if found := shutil.which(name):
-        return found
-    places = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
-    newest = max(places, key=lambda path: int(path.parents[1].name), default=None)
-    assert newest, f"{name} is missing: install the package postgresql"
-    return str(newest)
 
 
 @pytest.fixture(scope="module")

