@@ -236,6 +236,7 @@ def test_the_trail_says_who_moved_it_and_what(moved: Site, said: str) -> None:
     (told,) = re.findall(r"trail: ([0-9a-f]{64})", said)
     assert told in events[0]
     assert '"kind":"cli"' in events[0]
+    assert '"ada' not in events[0]
 
 
 def test_it_tells_what_to_do_next(said: str) -> None:
@@ -363,7 +364,7 @@ def test_a_write_to_the_old_database_meanwhile_stops_it(target: Site, old: Insta
     assert target.is_empty()
 
 
-@pytest.mark.parametrize("role", ["muniment_worker", "postgres"])
+@pytest.mark.parametrize("role", ["muniment_worker", pytest.param("postgres", marks=pytest.mark.deep)])
 def test_only_the_owner_of_the_tables_moves(target: Site, old: Installation, role: str) -> None:
     assert "muniment_owner" in target.refuse(old, role=role)
     assert target.is_empty()
@@ -373,11 +374,13 @@ def test_without_a_server_there_is_no_site(target: Site, old: Installation) -> N
     assert "MUNIMENT_DATABASE_URL" in target.refuse(old, MUNIMENT_DATABASE_URL="")
 
 
+@pytest.mark.deep
 def test_a_database_that_is_away_is_a_sentence(target: Site, old: Installation) -> None:
     url = f"postgresql://muniment_owner@/muniment?host={target.folder}"
     assert "does not answer" in target.refuse(old, MUNIMENT_DATABASE_URL=url)
 
 
+@pytest.mark.deep
 def test_a_site_that_was_not_migrated_is_told_to(target: Site, old: Installation) -> None:
     target.ask("DELETE FROM django_migrations WHERE app = 'registry'")
     assert "manage.py migrate" in target.refuse(old)
@@ -432,6 +435,7 @@ def test_what_postgresql_refuses_is_found_first_and_named(target: Site, old: Ins
     assert not target.originals()
 
 
+@pytest.mark.deep
 def test_a_value_that_cannot_be_read_is_a_sentence(target: Site, old: Installation) -> None:
     old.change("UPDATE conversations_turn SET intent = 'half'")
     assert "cannot be read" in target.refuse(old)
@@ -455,12 +459,13 @@ def test_a_full_disk_is_a_sentence_and_can_be_begun_again(target: Site, old: Ins
     target.move(old)
 
 
+@pytest.mark.deep
 def test_too_little_room_is_told_before_anything_is_copied(target: Site, old: Installation) -> None:
     assert "make room" in target.refuse(old, MUNIMENT_FREE_DISK_MB="100000000")
     assert not target.originals()
 
 
-@pytest.mark.parametrize("name", ["berta", "nobody"])
+@pytest.mark.parametrize("name", ["berta", pytest.param("nobody", marks=pytest.mark.deep)])
 def test_only_a_site_administrator_of_the_old_installation_moves_it(
     target: Site, old: Installation, name: str
 ) -> None:

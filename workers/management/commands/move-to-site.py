@@ -46,7 +46,8 @@ class Command(BaseCommand):
 
 
 def _told(done: Moved) -> list[str]:
-    lines = [f"  {content.table:28} {content.rows:9}  {content.sha256[:16]}" for content in done.contents]
+    contents = sorted(done.contents, key=lambda content: content.table)
+    lines = [f"  {content.table:28} {content.rows:9}  {content.sha256[:16]}" for content in contents]
     words = {"originals": done.originals, "size": filesizeformat(done.bytes), "copied": done.copied}
     lines = [_("Moved. Rows of each table and the beginning of their hash, the same on both sides:"), *lines]
     lines.append(
