@@ -21,10 +21,10 @@ OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 def default(data: Path) -> dict[str, Any]:
     """The entry `default` of Django's DATABASES."""
     url = os.environ.get(URL, "")
-    return _postgresql(url) if url else _sqlite(data)
+    return _postgresql(url) if url else sqlite(data)
 
 
-def _sqlite(data: Path) -> dict[str, Any]:
+def sqlite(data: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": data / "muniment.sqlite3",

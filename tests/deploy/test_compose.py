@@ -19,13 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "compose.yaml").read_text()
 EXAMPLE = (ROOT / "deploy" / "env.example").read_text()
 # They do one thing and end.
-ONCE = {"migrate", "models", "roles"}
+ONCE = {"migrate", "models", "move", "roles"}
 PARTS = {"web", "ingest", "answer", "upkeep", "engine", "engine-gpu"}
 VENDORS = {"proxy", "postgres", "valkey", "qdrant"}
 Services = dict[str, dict[str, Any]]
 
 
-@pytest.mark.parametrize("profiles", ["", "cpu", "gpu", "models", "cpu,models", "gpu,models"])
+@pytest.mark.parametrize("profiles", ["", "cpu", "gpu", "models", "move", "cpu,models", "gpu,models"])
 def test_compose_accepts_it_with_every_profile(profiles: str, compose: Compose) -> None:
     done = compose("config", "-q", COMPOSE_PROFILES=profiles)
     assert done.returncode == 0, done.stderr
@@ -57,7 +57,7 @@ def test_one_engine_runs_whatever_the_profile(compose: Compose) -> None:
     for profile, engine in (("cpu", "engine"), ("gpu", "engine-gpu")):
         listed = compose("config", "--services", COMPOSE_PROFILES=profile).stdout.split()
         assert [name for name in listed if name.startswith("engine")] == [engine]
-        assert not {"models"} & set(listed)
+        assert not {"models", "move"} & set(listed)
 
 
 def test_both_engines_answer_to_the_same_name(services: Services) -> None:
@@ -87,7 +87,7 @@ def test_only_the_proxy_is_on_a_network_that_is_not_internal(site: dict[str, Any
 @pytest.mark.parametrize(
     ("name", "reached_by"),
     [
-        ("database", {"postgres", "roles", "migrate", "web", "ingest", "answer", "upkeep"}),
+        ("database", {"postgres", "roles", "migrate", "move", "web", "ingest", "answer", "upkeep"}),
         ("broker", {"valkey", "web", "ingest", "answer", "upkeep"}),
         ("index", {"qdrant", "ingest", "answer", "upkeep"}),
         ("model", {"engine", "engine-gpu", "answer", "upkeep"}),
@@ -150,6 +150,7 @@ def test_nobody_starts_before_what_it_needs(services: Services) -> None:
     well, done = "service_healthy", "service_completed_successfully"
     assert needs("roles") == {"postgres": well}
     assert needs("migrate") == {"roles": done}
+    assert needs("move") == {"migrate": done}
     assert needs("web") == {"migrate": done, "valkey": well}
     assert needs("proxy") == {"web": well}
     for worker in ("ingest", "answer", "upkeep"):
@@ -188,7 +189,7 @@ def test_a_container_has_the_secrets_that_it_names_and_no_others(services: Servi
     for name, service in services.items():
         given = {secret["source"] for secret in service.get("secrets") or []}
         named = set(re.findall(r"/run/secrets/(\w+)", str(service.get("environment"))))
-        if name in PARTS | {"migrate", "postgres"}:
+        if name in PARTS | {"migrate", "move", "postgres"}:
             assert given == named, name
     assert "secret_key" not in str([services[name].get("secrets") for name in ("ingest", "answer", "upkeep")])
 
@@ -216,6 +217,14 @@ def test_models_are_written_by_the_one_that_brings_them(services: Services) -> N
         if mount["source"] == "models" and not mount.get("read_only")
     ]
     assert writers == ["models"]
+
+
+def test_a_move_reads_the_old_folder_and_writes_the_data_and_the_database(services: Services) -> None:
+    move = services["move"]
+    mounts = {mount["target"]: bool(mount.get("read_only")) for mount in move["volumes"]}
+    assert mounts == {"/data": False, "/old": True}
+    assert move["command"] == ["move-to-site", "/old"]
+    assert "muniment_owner@" in move["environment"]["MUNIMENT_DATABASE_URL"]
 
 
 def test_the_web_believes_the_proxy_at_an_address_that_no_other_container_gets(site: dict[str, Any]) -> None:

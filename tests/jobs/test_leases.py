@@ -52,6 +52,15 @@ def test_a_second_ring_finds_the_job_held(job: Job) -> None:
     assert jobs.take(job.id, job.tenant, "two") is None
 
 
+def test_where_all_holders_are_gone_their_work_is_taken_at_once(scope: Scope, job: Job) -> None:
+    old = jobs.take(job.id, job.tenant, "one")
+    done = jobs.take(jobs.create(scope, Kind.INGEST, uuid4()).id, job.tenant, "one")
+    assert old and done and jobs.finish(done)
+    assert jobs.end_all_leases() == 1
+    assert jobs.take(job.id, job.tenant, "two")
+    assert not jobs.renew(old)
+
+
 def test_a_message_with_another_tenant_takes_nothing(job: Job) -> None:
     assert jobs.take(job.id, uuid4(), "one") is None
 

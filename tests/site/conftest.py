@@ -7,13 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from tests.postgres import Cluster
 from tests.running import ROOT, RunningHouse
+from tests.upkeep.installation import Installation
 
 SCRIPT = ROOT / "deploy" / "postgres" / "roles.sql"
+# As migrations leave it; others are made from it.
+UNTOUCHED = "untouched"
 ROLES = ("owner", "web", "worker", "sequencer")
 
 
@@ -31,9 +35,30 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             "DJANGO_SETTINGS_MODULE": "workers.settings",
         }
         subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=owner, check=True)
+        cluster.sql(f"CREATE DATABASE {UNTOUCHED} TEMPLATE muniment OWNER muniment_owner")
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def empty_site(cluster: Cluster) -> Iterator[str]:
+    """Name of a database of its own in which only migrations were made."""
+    name = f"site_{uuid4().hex[:8]}"
+    cluster.sql(f"CREATE DATABASE {name} TEMPLATE {UNTOUCHED} OWNER muniment_owner")
+    yield name
+    cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def old_house(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """An embedded installation with something in every table. Never changed: tests work on copies."""
+    folder = tmp_path_factory.mktemp("old")
+    made = Installation(folder / "data", folder / "run")
+    made.data.mkdir()
+    made.run.mkdir(mode=0o700)
+    assert made.seed(module="tests.site.old_house").wait(timeout=120) == 0
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED = "import django; django.setup(); from tests.upkeep import seed; seed.main()"
+SEED = "import django; django.setup(); from {module} import main; main()"
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Installation:
         command = [sys.executable, str(ROOT / "manage.py"), *map(str, arguments)]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
 
-    def seed(self, *arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SEED, *map(str, arguments)]
+    def seed(self, *arguments: object, module: str = "tests.upkeep.seed") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", SEED.format(module=module), *map(str, arguments)]
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True)
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.database)) as database:
             return database.execute(query, values).fetchall()
 
-    def change(self, statement: str) -> None:
+    def change(self, statement: str, *values: object) -> None:
         with closing(sqlite3.connect(self.database)) as database, database:
-            database.execute(statement)
+            database.execute(statement, values)
 
     def count(self, table: str) -> int:
         return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - tables named by tests

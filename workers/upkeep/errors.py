@@ -27,5 +27,9 @@ class RestoreFailed(Exception):
     """The backup could not be put in place; what was there before is there still."""
 
 
+class MoveFailed(Exception):
+    """The installation was not moved: the site's database is as it was, and the old folder untouched."""
+
+
 class NoTestResult(Exception):
     """The file is not what the test that nothing leaves writes."""

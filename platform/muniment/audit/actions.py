@@ -137,6 +137,9 @@ TRAIL_VIEWED = _action("trail.viewed", _("opened the trail"), _ACCESS, "events f
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")
 BACKUP_RESTORED = _action("backup.restored", _("restored a backup"), _CARE, "blobs bytes sha256")
+MOVED_TO_SITE = _action(
+    "installation.moved", _("moved an installation to the site"), _CARE, "rows blobs bytes sha256"
+)
 EGRESS_BLOCKED = _action(
     "egress.blocked", _("was kept from calling out"), _CARE, "kind port process times", "host"
 )
@@ -171,6 +174,7 @@ CHANGES = frozenset(
         GRANT_REVOKED,
         DOCUMENT_LABELLED,
         BACKUP_RESTORED,
+        MOVED_TO_SITE,
         BUDGET_CHANGED,
     }
 )
