@@ -49,13 +49,29 @@ def retrieve(
     libraries: Iterable[UUID] | None = None,
     documents: Iterable[UUID] | None = None,
 ) -> list[Candidate]:
-    """The best passages, best first, at most `limit`. Raises `EngineUnavailable`, `IndexUnavailable`."""
+    """The best passages, best first, at most `limit`, weighed for an answer.
+
+    Raises `EngineUnavailable`, `IndexUnavailable`.
+    """
     dense = engine.embed([question])[0]
-    found = ranked(scope, index, question, dense, limit, libraries, documents)
+    found = _ranked(scope, index, question, dense, limit, libraries, documents)
     return _with_best_sentences(engine, question, dense, found)
 
 
-def ranked(
+def find(
+    scope: Scope,
+    engine: Engine,
+    index: PassageIndex,
+    question: str,
+    limit: int,
+    libraries: Iterable[UUID] | None = None,
+    documents: Iterable[UUID] | None = None,
+) -> list[tuple[Passage, float]]:
+    """The same passages in the same order with their scores; what fits best in each is not weighed."""
+    return _ranked(scope, index, question, engine.embed([question])[0], limit, libraries, documents)
+
+
+def _ranked(
     scope: Scope,
     index: PassageIndex,
     question: str,
@@ -105,6 +121,12 @@ def _with_best_sentences(
         _, start, end, cosine = best.get(at, (0.0, *next(iter(worth_showing(passage)), (0, 0)), 0.0))
         candidates.append(Candidate(passage, score, start, end, cosine, _overlap(wanted, passage.text)))
     return candidates
+
+
+def best_by_words(question: str, passage: Passage) -> tuple[int, int]:
+    """The range of the sentence that shares most of the question's words; the first of equals."""
+    wanted, spans = set(tokens(question)), worth_showing(passage)
+    return max(spans, key=lambda span: _overlap(wanted, passage.text[slice(*span)]), default=(0, 0))
 
 
 def worth_showing(passage: Passage) -> list[tuple[int, int]]:
