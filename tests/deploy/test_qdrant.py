@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from workers.answer.retrieve import MOST_CANDIDATES
 from workers.engines import index
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ def test_new_collections_are_strict_and_still_allow_what_we_ask(settings: dict[s
     assert strict["unindexed_filtering_update"] is False
     assert strict["upsert_max_batchsize"] >= index.BATCH
     # A page of a tenant's points for the comparison with the database, and the candidates of a search.
-    assert strict["max_query_limit"] >= max(1000, index.CANDIDATES)
+    assert strict["max_query_limit"] >= max(1000, MOST_CANDIDATES)
     assert strict["max_timeout"] >= 20
 
 

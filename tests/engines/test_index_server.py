@@ -29,6 +29,7 @@ COLLECTION = {
     "hnsw_config": {"m": 0},
 }
 FILTER = {"must": [{"key": "tenant", "match": {"value": "t"}}]}
+BATCH = "/collections/raw/points/query/batch"
 NEAREST = {"query": {"nearest": direction(0)}, "using": "dense", "filter": FILTER, "limit": 3}
 
 
@@ -96,7 +97,7 @@ def test_it_goes_on_after_a_restart(new_index_process: Callable[[], IndexProcess
     server.start()
     assert time.monotonic() - started < 5
     where = IndexFilter(point.tenant, frozenset({point.library}), max_label=0)
-    assert index.search(where, direction(0), query_vector("lamp"), limit=5)[0].id == point.id
+    assert [hit.id for hit in index.search(where, direction(0), query_vector("lamp"), 5)] == [point.id]
     index.close()
 
 
@@ -261,17 +262,19 @@ def test_other_routes_are_refused(http: httpx.Client, method: str, path: str) ->
     [
         ("PUT", "/collections/raw/points?wait=false", {"points": []}),
         ("PUT", "/collections/raw/points?ordering=weak", {"points": []}),
-        ("POST", "/collections/raw/points/query?consistency=all", NEAREST),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "score_threshold": 0.5}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "filter": None}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "filter": {}}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "filter": {"must": []}}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "filter": {**FILTER, "should": []}}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "query": {"nearest": [1.0]}}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "using": "other"}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "limit": 0}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "with_vector": True}),
-        ("POST", "/collections/raw/points/query", {"query": {"rrf": {"k": 60}}, "limit": 3}),
+        ("POST", f"{BATCH}?consistency=all", {"searches": [NEAREST]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "score_threshold": 0.5}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "filter": None}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "filter": {}}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "filter": {"must": []}}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "filter": {**FILTER, "should": []}}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "query": {"nearest": [1.0]}}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "using": "other"}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "limit": 0}]}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "with_vector": True}]}),
+        ("POST", BATCH, {"searches": [{"query": {"rrf": {"k": 60}}, "limit": 3}]}),
+        ("POST", BATCH, {"searches": []}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "prefetch": [{**NEAREST, "filter": None}]}]}),
         ("POST", "/collections/raw/points/delete", {"points": [1]}),
         ("POST", "/collections/raw/points/delete", {"filter": {"must_not": FILTER["must"]}}),
         ("POST", "/collections/raw/points/count", {"filter": {"must": [{"key": "tenant"}]}}),

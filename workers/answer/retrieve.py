@@ -8,16 +8,16 @@ from uuid import UUID
 
 from muniment.documents.layout import HEADING_SEPARATOR
 from muniment.documents.models import Passage
-from muniment.documents.queries import published_passages
+from muniment.documents.queries import published_names, published_passages
 from muniment.documents.sentences import sentences
 from muniment.scope import Scope
-from workers.engines import Engine, PassageIndex
+from workers.answer import fuse
+from workers.engines import Engine, Hit, PassageIndex
 from workers.engines.index import filter_for
 from workers.engines.sparse import query_vector, tokens
 
-# Points asked for at once, and how often to ask on when the index knows passages no longer published.
-PAGE = 40
-MOST_PAGES = 5
+# How many are asked for by each side; more where the index knows many that are no longer published.
+CANDIDATES, MOST_CANDIDATES = 256, 1000
 # Sentences weighed for a question; more would cost more than they show.
 MOST_SENTENCES = 72
 # Part of a sentence's worth that comes from shared words; the rest is cosine similarity.
@@ -49,30 +49,57 @@ def retrieve(
     libraries: Iterable[UUID] | None = None,
     documents: Iterable[UUID] | None = None,
 ) -> list[Candidate]:
-    """The best passages, best first, at most `limit`. Raises `EngineUnavailable`, `IndexUnavailable`."""
+    """The best passages, best first, at most `limit`, weighed for an answer.
+
+    Raises `EngineUnavailable`, `IndexUnavailable`.
+    """
     dense = engine.embed([question])[0]
-    found = _found(scope, index, question, dense, limit, libraries, documents)
+    found = _ranked(scope, index, question, dense, limit, libraries, documents)
     return _with_best_sentences(engine, question, dense, found)
 
 
-def _found(
+def find(
+    scope: Scope,
+    engine: Engine,
+    index: PassageIndex,
+    question: str,
+    limit: int,
+    libraries: Iterable[UUID] | None = None,
+    documents: Iterable[UUID] | None = None,
+) -> list[tuple[Passage, float]]:
+    """The same passages in the same order with their scores; what fits best in each is not weighed."""
+    return _ranked(scope, index, question, engine.embed([question])[0], limit, libraries, documents)
+
+
+def _ranked(
     scope: Scope,
     index: PassageIndex,
     question: str,
     dense: Sequence[float],
     limit: int,
-    libraries: Iterable[UUID] | None,
-    documents: Iterable[UUID] | None,
+    libraries: Iterable[UUID] | None = None,
+    documents: Iterable[UUID] | None = None,
 ) -> list[tuple[Passage, float]]:
+    """The best passages that are published, best first, with their scores, and at most `limit`."""
     where, sparse = filter_for(scope, libraries, documents), query_vector(question)
-    found: list[tuple[Passage, float]] = []
-    for page in range(MOST_PAGES):
-        hits = index.search(where, dense, sparse, limit=PAGE, offset=page * PAGE)
-        passages = published_passages(scope, [hit.id for hit in hits])
-        found += [(passages[hit.id], hit.score) for hit in hits if hit.id in passages]
-        if len(found) >= limit or len(hits) < PAGE:
-            break
-    return found[:limit]
+    asked = CANDIDATES
+    while True:
+        hits = index.search(where, dense, sparse, asked)
+        order = _order(scope, question, hits, asked)
+        passages = published_passages(scope, [id for id, _score in order[: 2 * limit]])
+        found = [(passages[id], score) for id, score in order if id in passages]
+        if len(found) >= limit or len(hits) < asked or asked >= MOST_CANDIDATES:
+            return found[:limit]
+        asked = MOST_CANDIDATES
+
+
+def _order(scope: Scope, question: str, hits: Sequence[Hit], asked: int) -> list[tuple[UUID, float]]:
+    """The chain: trust, fusion, names of documents. What is not published is left out."""
+    names = published_names(scope, {hit.document for hit in hits})
+    scores = fuse.fused(hits, fuse.trust(hits), asked)
+    scores = fuse.with_names(scores, hits, fuse.name_evidence(question, names))
+    shown = [hit for hit in hits if hit.document in names]
+    return sorted(((hit.id, scores[hit.id]) for hit in shown), key=lambda one: (-one[1], one[0]))
 
 
 def _with_best_sentences(
@@ -94,6 +121,12 @@ def _with_best_sentences(
         _, start, end, cosine = best.get(at, (0.0, *next(iter(worth_showing(passage)), (0, 0)), 0.0))
         candidates.append(Candidate(passage, score, start, end, cosine, _overlap(wanted, passage.text)))
     return candidates
+
+
+def best_by_words(question: str, passage: Passage) -> tuple[int, int]:
+    """The range of the sentence that shares most of the question's words; the first of equals."""
+    wanted, spans = set(tokens(question)), worth_showing(passage)
+    return max(spans, key=lambda span: _overlap(wanted, passage.text[slice(*span)]), default=(0, 0))
 
 
 def worth_showing(passage: Passage) -> list[tuple[int, int]]:

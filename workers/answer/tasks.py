@@ -16,7 +16,7 @@ from muniment.jobs.replies import reply
 from muniment.scope import Origin
 from muniment.wall import within
 from workers.answer import pipeline
-from workers.answer.retrieve import retrieve
+from workers.answer.retrieve import best_by_words, find
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
 from workers.leases import work
 
@@ -46,7 +46,7 @@ def search(key: str, question: str) -> None:
 def _hits(asked: dict[str, Any]) -> list[dict[str, Any]]:
     person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
     engine = connect.engine()
-    found = retrieve(
+    found = find(
         scope_of_person(person, Origin(kind="person")),
         engine,
         connect.index(engine.facts().dimension),
@@ -54,12 +54,8 @@ def _hits(asked: dict[str, Any]) -> list[dict[str, Any]]:
         int(asked["limit"]),
         [UUID(library) for library in asked["libraries"]] or None,
     )
-    return [
-        {
-            "passage": str(c.passage.id),
-            "score": c.score,
-            "best_start": c.best_start,
-            "best_end": c.best_end,
-        }
-        for c in found
-    ]
+    hits = []
+    for passage, score in found:
+        start, end = best_by_words(asked["query"], passage)
+        hits.append({"passage": str(passage.id), "score": score, "best_start": start, "best_end": end})
+    return hits

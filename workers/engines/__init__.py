@@ -48,10 +48,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Hit:
+    """A passage found: its cosine with the question, and its BM25 score, 0 where it is not of the best."""
+
     id: UUID
-    score: float
     document: UUID
     version: UUID
+    cosine: float
+    words: float
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,9 @@ class PassageIndex(Protocol):
         """Write points and wait until they are durable; the same id overwrites itself."""
 
     def search(
-        self,
-        where: IndexFilter,
-        dense: Sequence[float] | None,
-        sparse: SparseVector | None,
-        limit: int,
-        offset: int = 0,
+        self, where: IndexFilter, dense: Sequence[float], sparse: SparseVector, limit: int
     ) -> list[Hit]:
-        """The best passages by dense and sparse similarity, fused; either vector may be left out."""
+        """The `limit` best by meaning and the `limit` best by words, each once, in no order."""
 
     def count(self, tenant: UUID, version: UUID) -> int: ...
 

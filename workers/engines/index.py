@@ -26,10 +26,6 @@ from workers.engines import Hit, IndexFilter, IndexUnavailable, Point, SparseVec
 DENSE = "dense"
 WORDS = "words"
 BATCH = 256
-# Ranks fused from each side. The same for every page of results, so that pages do not overlap.
-CANDIDATES = 256
-# The usual constant of reciprocal rank fusion: the first of one side does not outweigh a good third in both.
-RRF_K = 60
 OLDEST_SERVER = (1, 19)
 # Edges of the tenants' own graphs on a Qdrant server; the embedded index compares exactly.
 TENANT_EDGES = 16
@@ -211,51 +207,32 @@ class QdrantIndex:
 
     @_typed_errors
     def search(
-        self,
-        where: IndexFilter,
-        dense: Sequence[float] | None,
-        sparse: SparseVector | None,
-        limit: int,
-        offset: int = 0,
+        self, where: IndexFilter, dense: Sequence[float], sparse: SparseVector, limit: int
     ) -> list[Hit]:
-        """Best first. The score is a fused rank with both vectors, else cosine or BM25 of the one given."""
-        nothing_readable = not where.libraries or (where.documents is not None and not where.documents)
-        sides = self._sides(where, dense, sparse, max(CANDIDATES, offset + limit))
-        if nothing_readable or not sides:
-            return []
-        if len(sides) == 1:
-            request: dict[str, Any] = {
-                "query": sides[0].query,
-                "using": sides[0].using,
-                "query_filter": sides[0].filter,
-                "search_params": sides[0].params,
-            }
-        else:
-            request = {"prefetch": sides, "query": models.RrfQuery(rrf=models.Rrf(k=RRF_K))}
-        found = self._client.query_points(
-            self.collection, limit=limit, offset=offset, with_payload=["document", "version"], **request
-        )
-        return [_hit(point) for point in found.points]
+        """The `limit` best by meaning and the `limit` best by words, each once, in no order.
 
-    def _sides(
-        self, where: IndexFilter, dense: Sequence[float] | None, sparse: SparseVector | None, limit: int
-    ) -> list[models.Prefetch]:
+        One request with three queries: the third compares the best by words by their meaning, too.
+        """
+        if not where.libraries or (where.documents is not None and not where.documents):
+            return []
         visible = _visible(where)
-        sides = []
-        if dense is not None:
-            sides.append(models.Prefetch(query=list(dense), using=DENSE, filter=visible, limit=limit))
-        if sparse is not None and sparse.indices:
+        common: dict[str, Any] = {
+            "filter": visible,
+            "limit": limit,
+            "with_payload": ["document", "version"],
+        }
+        by_meaning = {"query": models.NearestQuery(nearest=list(dense)), "using": DENSE, **common}
+        requests = [models.QueryRequest(**by_meaning)]
+        if sparse.indices:
             corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
-            sides.append(
-                models.Prefetch(
-                    query=_sparse(sparse),
-                    using=WORDS,
-                    filter=visible,
-                    params=models.SearchParams(idf=corpus),
-                    limit=limit,
-                )
-            )
-        return sides
+            words: dict[str, Any] = {"using": WORDS, "params": models.SearchParams(idf=corpus)}
+            best = models.Prefetch(query=_sparse(sparse), filter=visible, limit=limit, **words)
+            requests += [
+                models.QueryRequest(query=models.NearestQuery(nearest=_sparse(sparse)), **words, **common),
+                models.QueryRequest(prefetch=[best], **by_meaning),
+            ]
+        answers = self._client.query_batch_points(self.collection, requests)
+        return _hits(*(answer.points for answer in answers))
 
     @_typed_errors
     def count(self, tenant: UUID, version: UUID) -> int:
@@ -312,13 +289,24 @@ def _stored(point: Point) -> models.PointStruct:
     return models.PointStruct(id=str(point.id), vector=vector, payload=payload)
 
 
-def _hit(point: models.ScoredPoint) -> Hit:
+def _hits(
+    nearest: Sequence[models.ScoredPoint],
+    by_words: Sequence[models.ScoredPoint] = (),
+    compared: Sequence[models.ScoredPoint] = (),
+) -> list[Hit]:
+    words = {point.id: point.score for point in by_words}
+    found = {point.id: point for point in (*nearest, *compared)}
+    return [_hit(point, words.get(id, 0.0)) for id, point in found.items()]
+
+
+def _hit(point: models.ScoredPoint, words: float) -> Hit:
     payload = point.payload or {}
     return Hit(
         id=UUID(str(point.id)),
-        score=point.score,
         document=UUID(payload["document"]),
         version=UUID(payload["version"]),
+        cosine=point.score,
+        words=words,
     )
 
 

@@ -6,7 +6,7 @@ one tenant's passages to another. Each body knows how to say itself to Qdrant Ed
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import qdrant_edge as edge
@@ -168,16 +168,12 @@ class SearchParams(Body):
         return edge.SearchParams(exact=True, idf=edge.IdfParams(corpus=self.idf.corpus.to_edge()))
 
 
+def _search(params: SearchParams | None) -> edge.SearchParams:
+    return params.to_edge() if params else edge.SearchParams(exact=True)
+
+
 class Nearest(Body):
     nearest: Vector
-
-
-class Rrf(Body):
-    k: int = Field(ge=1, le=1000)
-
-
-class Fused(Body):
-    rrf: Rrf
 
 
 class Prefetch(Body):
@@ -192,54 +188,44 @@ class Prefetch(Body):
             limit=self.limit,
             query=edge.Query.Nearest(edge_vector(self.query), using=self.using),
             filter=self.filter.to_edge(),
-            params=self.params.to_edge() if self.params else edge.SearchParams(exact=True),
+            params=_search(self.params),
         )
 
 
 class QueryPoints(Body):
-    """Either the ranks of several prefetches fused, or the points nearest to one vector."""
+    """The points nearest to one vector: of all that the filter lets through, or of what prefetches found."""
 
-    query: Fused | Nearest
+    query: Nearest
+    using: FieldName
+    filter: Filter
     prefetch: list[Prefetch] = Field(default_factory=list, max_length=4)
-    using: FieldName | None = None
-    filter: Filter | None = None
     params: SearchParams | None = None
     limit: int = Field(ge=1, le=10_000)
     offset: int = Field(default=0, ge=0, le=10_000)
     with_payload: list[FieldName] = Field(default_factory=list)
     with_vector: Literal[False] = False
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> QueryPoints:
-        alone = (self.using, self.filter, self.params)
-        if isinstance(self.query, Fused):
-            if not self.prefetch or any(part is not None for part in alone):
-                raise ValueError("a fused query has prefetches; vector, filter and params belong to them")
-        elif self.prefetch or self.using is None or self.filter is None:
-            raise ValueError("a query by one vector has its name and a filter, and no prefetch")
-        return self
-
     def to_edge(self) -> edge.QueryRequest:
         return edge.QueryRequest(
             limit=self.limit,
             offset=self.offset,
-            query=self._scoring(),
+            query=edge.Query.Nearest(edge_vector(self.query.nearest), using=self.using),
             prefetches=[prefetch.to_edge() for prefetch in self.prefetch],
-            filter=self.filter.to_edge() if self.filter else None,
-            params=self.params.to_edge() if self.params else None,
+            filter=self.filter.to_edge(),
+            params=_search(self.params),
             with_payload=edge.PayloadSelector.Include(self.with_payload),
         )
 
     def vectors(self) -> list[tuple[str, Vector]]:
         """The named vectors that this query compares with."""
-        if isinstance(self.query, Fused):
-            return [(prefetch.using, prefetch.query) for prefetch in self.prefetch]
-        return [(self.using or "", self.query.nearest)]
+        asked = [(self.using, self.query.nearest)]
+        return asked + [(prefetch.using, prefetch.query) for prefetch in self.prefetch]
 
-    def _scoring(self) -> Any:
-        if isinstance(self.query, Fused):  # the vendor's stubs do not make this one a Fusion
-            return edge.Fusion.Rrf(k=self.query.rrf.k)
-        return edge.Query.Nearest(edge_vector(self.query.nearest), using=self.using)
+
+class QueryBatch(Body):
+    """Several queries in one request, each answered as if it had come alone."""
+
+    searches: list[QueryPoints] = Field(min_length=1, max_length=8)
 
 
 class Count(Body):

@@ -184,12 +184,13 @@ async def set_payload(request: Request) -> Any:
     return _done(await run_in_threadpool(collection.set_payload, body.filter.to_edge(), dict(body.payload)))
 
 
-async def query(request: Request) -> Any:
-    collection, body = _collection(request), await _read(request, bodies.QueryPoints)
-    points = await run_in_threadpool(collection.query, body)
-    return {
-        "points": [{**_record(point), "score": point.score, "version": point.version} for point in points]
-    }
+async def query_batch(request: Request) -> Any:
+    collection, body = _collection(request), await _read(request, bodies.QueryBatch)
+    answers = await run_in_threadpool(lambda: [collection.query(search) for search in body.searches])
+    return [
+        {"points": [{**_record(point), "score": point.score, "version": point.version} for point in points]}
+        for points in answers
+    ]
 
 
 async def count(request: Request) -> Any:
@@ -263,7 +264,7 @@ def application(store: Store) -> Starlette:
             Route(f"{at}/points", _answers(upsert, write=True), methods=["PUT"]),
             Route(f"{at}/points/delete", _answers(delete, write=True), methods=["POST"]),
             Route(f"{at}/points/payload", _answers(set_payload, write=True), methods=["POST"]),
-            Route(f"{at}/points/query", _answers(query), methods=["POST"]),
+            Route(f"{at}/points/query/batch", _answers(query_batch), methods=["POST"]),
             Route(f"{at}/points/count", _answers(count), methods=["POST"]),
             Route(f"{at}/points/scroll", _answers(scroll), methods=["POST"]),
         ],

@@ -170,6 +170,12 @@ def published_passages(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Passage]
     return {row.id: row for row in rows}
 
 
+def published_names(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, str]:
+    """File name and title of the published documents among `documents` that this scope may read."""
+    rows = visible_documents(scope).filter(pk__in=list(documents), current__state=VersionState.PUBLISHED)
+    return {pk: f"{name} {title}".strip() for pk, name, title in rows.values_list("pk", "name", "title")}
+
+
 def neighbours(passage: Passage, distance: int = 1) -> list[Passage]:
     return list(
         Passage.objects.filter(
