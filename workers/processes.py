@@ -24,6 +24,9 @@ GIVE_BACK_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "1000000",
     "MALLOC_TRIM_THRESHOLD_": "1000000",
 }
+# Each request runs in a thread of its own: without a pool each would open a connection, which costs the
+# database's server more than most pages do.
+WEB_POOL = "16"
 
 
 class UnknownPart(Exception):
@@ -172,7 +175,9 @@ def _web() -> Process:
         name="web",
         command=command,
         check=checks.serves_http(f"http://{near(host)}:{port}", "/health"),
-        environment=_environment(DJANGO_SETTINGS_MODULE="muniment.settings", **GIVE_BACK_MEMORY),
+        environment=_environment(
+            DJANGO_SETTINGS_MODULE="muniment.settings", MUNIMENT_DATABASE_POOL=WEB_POOL, **GIVE_BACK_MEMORY
+        ),
         memory=600 * MEGABYTE,
     )
 

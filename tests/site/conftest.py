@@ -21,6 +21,16 @@ UNTOUCHED = "untouched"
 ROLES = ("owner", "web", "worker", "sequencer")
 
 
+def make_site(cluster: Cluster) -> None:
+    """The site's roles, and its tables made by the owner."""
+    cluster.script(SCRIPT, **{f"{role}_password": f"{role} of a test, long enough" for role in ROLES})
+    owner = os.environ | {
+        "MUNIMENT_DATABASE_URL": cluster.url("muniment_owner"),
+        "DJANGO_SETTINGS_MODULE": "workers.settings",
+    }
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=owner, check=True)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("site")
@@ -29,12 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(folder / "postgres")
     cluster.start()
     try:
-        cluster.script(SCRIPT, **{f"{role}_password": f"{role} of a test, long enough" for role in ROLES})
-        owner = os.environ | {
-            "MUNIMENT_DATABASE_URL": cluster.url("muniment_owner"),
-            "DJANGO_SETTINGS_MODULE": "workers.settings",
-        }
-        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=owner, check=True)
+        make_site(cluster)
         cluster.sql(f"CREATE DATABASE {UNTOUCHED} TEMPLATE muniment OWNER muniment_owner")
         yield cluster
     finally:
