@@ -49,6 +49,11 @@ class Lease:
         if not jobs.renew(self.job):
             raise LeaseLost
 
+    def finish(self) -> None:
+        """In the open transaction: the job ends with its effect or not at all. Raises `LeaseLost`."""
+        if not jobs.finish(self.job):
+            raise LeaseLost
+
 
 def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = False) -> None:
     """Take a job and do it. `do` ends the work's own rows; here the job's row is ended.
