@@ -137,6 +137,10 @@ TRAIL_VIEWED = _action("trail.viewed", _("opened the trail"), _ACCESS, "events f
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")
 BACKUP_RESTORED = _action("backup.restored", _("restored a backup"), _CARE, "blobs bytes sha256")
+# `what` names the kind of difference, see `workers.upkeep.difference`.
+DIFFERENCE_MENDED = _action(
+    "storage.mended", _("mended what database, index and originals said differently"), _CARE, "what count"
+)
 EGRESS_BLOCKED = _action(
     "egress.blocked", _("was kept from calling out"), _CARE, "kind port process times", "host"
 )
