@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,17 +27,15 @@ from muniment.documents.blobs import blob_path, part_path, pictures_folder
 from muniment.documents.models import IN_WORK, Document, Passage, Version, VersionState
 from muniment.jobs.models import Job, Kind
 from muniment.pages.errors import Conflict
-from tests.engines.index_process import IndexProcess
-from tests.factories import scope_for
-from tests.faults.workshop import (
+from tests.crash.workshop import (
     DIMENSION,
-    MadeUpEmbedder,
     Tenancy,
     do_everything,
     document_of,
     make_tenancy,
     text_of,
 )
+from tests.factories import scope_for
 from workers.engines import Point, connect
 from workers.engines.index import QdrantIndex
 from workers.engines.sparse import passage_vector
@@ -49,32 +47,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 Found = set[tuple[What, str]]
 LONG_AGO = time.time() - 100_000
-
-
-@pytest.fixture(scope="module")
-def index_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexProcess]:
-    folder = tmp_path_factory.mktemp("index")
-    process = IndexProcess(folder / "data", folder / "index.sock").start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-def index(
-    index_process: IndexProcess, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[QdrantIndex]:
-    settings.INDEX_URL = index_process.url
-    for name in ("BLOB_DIR", "UPLOAD_DIR", "PAGES_DIR"):
-        setattr(settings, name, tmp_path / name)
-    connect.index.cache_clear()
-    monkeypatch.setattr(connect, "passage_embedder", lambda: MadeUpEmbedder())
-    found = QdrantIndex(index_process.url, DIMENSION)
-    found.ensure()
-    stray = [point.id for point in found.strays([uuid4()])]
-    found.delete_strays([uuid4()], stray)
-    yield found
-    found.close()
-    connect.index.cache_clear()
 
 
 @pytest.fixture

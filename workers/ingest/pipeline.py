@@ -18,7 +18,7 @@ from django.db import transaction
 from muniment.documents import services as documents
 from muniment.documents.blobs import blob_path
 from muniment.documents.layout import HEADING_SEPARATOR, pack_words
-from muniment.documents.models import Document, Page, Passage, Version, VersionState
+from muniment.documents.models import IN_WORK, Document, Page, Passage, Version, VersionState
 from muniment.jobs import services as jobs
 from muniment.pages.errors import Conflict
 from muniment.scope import Scope
@@ -54,8 +54,8 @@ def ingest(lease: Lease) -> None:
     job = lease.job
     scope = system_scope(job.tenant, job.request_id)
     version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
-    if version.state in {VersionState.PUBLISHED, VersionState.DELETED, VersionState.SUPERSEDED}:
-        return
+    if version.state not in IN_WORK:
+        return  # who ended it was killed before the job was ended, too
     if job.attempt > MOST_ATTEMPTS:
         _give_up(scope, version, "interrupted")
         return
