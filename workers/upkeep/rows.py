@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef
+from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from muniment.conversations.models import OPEN_TURNS, Turn
 from muniment.documents import services as documents
@@ -80,7 +81,12 @@ def _pointless_jobs(tenant: UUID) -> Iterator[Difference]:
 
 def _damaged_texts(tenant: UUID) -> Iterator[Difference]:
     published = Version.objects.filter(tenant=tenant, state=VersionState.PUBLISHED)
-    counted = published.annotate(stored=Count("passages")).exclude(stored=F("passage_count"))
+    # One version after the other: a GROUP BY would sort all passages in memory.
+    stored = (
+        Passage.objects.filter(version=OuterRef("pk")).order_by().values("version").annotate(n=Count("pk"))
+    )
+    counted = published.annotate(stored=Coalesce(Subquery(stored.values("n")), 0))
+    counted = counted.exclude(stored=F("passage_count"))
     damaged = dict(counted.values_list("pk", "passage_count")) | _changed_texts(tenant)
     for version, count in damaged.items():
         mend = partial(documents.read_again, system_scope(tenant), version)
