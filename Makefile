@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Rooms whose tests also run on PostgreSQL.
-ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents jobs search settings site)
+ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations crash desk documents jobs search settings site)
 
 .DEFAULT_GOAL := help
 .PHONY: help up test site-secrets lint format bench load deep
@@ -42,3 +42,4 @@ load:  ## A site under PEOPLE=200 signed-in people for SECONDS=60, and what the 
 deep:  ## Runs the tests that take long: fuzzing, load, large corpora
 	@$(PYTHON) deploy/setup.py test
 	@$(BIN)/python -m pytest -m deep --timeout=7200
+	@MUNIMENT_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m deep --timeout=7200 tests/crash

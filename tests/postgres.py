@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -50,11 +51,11 @@ class Cluster:
             time.sleep(0.05)
         raise AssertionError((self.folder / "server.log").read_text()[-2000:])
 
-    def stop(self) -> None:
-        """Fast shutdown: connections are ended, the data is flushed."""
-        if self._server:
+    def stop(self, immediately: bool = False) -> None:
+        """Fast shutdown: connections are ended, the data is flushed; immediately is as if the power went."""
+        if self._server and self._server.poll() is None:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, 2)
+            os.kill(pid, signal.SIGQUIT if immediately else signal.SIGINT)
             self._server.wait(timeout=30)
 
     def sql(self, statement: str, database: str = "postgres", role: str = "postgres") -> str:

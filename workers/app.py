@@ -18,6 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workers.settings")
 
 import django  # noqa: E402 - the path comes first
 from celery import Celery  # noqa: E402 - the path comes first
+from celery.schedules import crontab  # noqa: E402 - the path comes first
 from django.conf import settings  # noqa: E402 - the path comes first
 
 django.setup(set_prefix=False)
@@ -67,6 +68,12 @@ app.conf.update(
             "args": [True],
             "schedule": 3600,
             "options": {"queue": "upkeep", "expires": 3600},
+        },
+        # Reads every original, so once a day, when few people work.
+        "reconcile": {
+            "task": "upkeep.reconcile_by_night",
+            "schedule": crontab(hour="2", minute="30"),
+            "options": {"queue": "upkeep", "expires": 6 * 3600},
         },
         "sovereignty": {
             "task": "upkeep.sovereignty",

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import psutil
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job
@@ -49,6 +49,11 @@ class Lease:
         if not jobs.renew(self.job):
             raise LeaseLost
 
+    def finish(self) -> None:
+        """In the open transaction: the job ends with its effect or not at all. Raises `LeaseLost`."""
+        if not jobs.finish(self.job):
+            raise LeaseLost
+
 
 def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = False) -> None:
     """Take a job and do it. `do` ends the work's own rows; here the job's row is ended.
@@ -74,14 +79,33 @@ def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = 
             # An index that came back empty needs its collection made again.
             connect.index.cache_clear()
             jobs.give_back(job, RETRY_SECONDS, type(error).__name__, counts=not patient)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("job.waits kind=%s for=the database", job.kind)
+            name = type(error).__name__
+            _once_it_answers(lambda: jobs.give_back(job, 0, name, counts=not patient))
         except Exception as error:
             # Nobody knows what this was: try again a few times, `do` gives up by the number of attempts.
             log.exception("job.broke kind=%s attempt=%s", job.kind, job.attempt)
             jobs.give_back(job, RETRY_SECONDS * job.attempt, type(error).__name__[:64])
         else:
-            jobs.finish(job)
+            _once_it_answers(lambda: jobs.finish(job))
     finally:
         close_old_connections()
+
+
+def _once_it_answers(say: Callable[[], object]) -> None:
+    """Say how a job stands as soon as the database is back, else it would lie until its lease ends.
+
+    Later than that it is somebody else's to say.
+    """
+    until = time.monotonic() + settings.LEASE_SECONDS
+    while time.monotonic() < until:
+        close_old_connections()
+        try:
+            say()
+            return
+        except (OperationalError, InterfaceError):
+            time.sleep(1)
 
 
 def free_the_dead() -> int:

@@ -32,7 +32,7 @@ from tests.factories import make_version
 NEEDLE = "Zébulon"
 # Workers write these; their own tests look at them.
 ELSEWHERE = {
-    *(actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.MOVED_TO_SITE),
+    *(actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.MOVED_TO_SITE, actions.DIFFERENCE_MENDED),
     *(actions.EGRESS_BLOCKED, actions.EGRESS_TESTED, actions.SOVEREIGNTY_REPORTED),
 }
 

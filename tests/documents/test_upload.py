@@ -334,7 +334,7 @@ def test_bytes_stay_until_their_last_document_is_gone(house: House) -> None:
     path = blobs.blob_path(house.tenant.id, one.versions.get().sha256)
     for document, left in ((one, True), (two, False)):
         services.delete_document(scope, document.id)
-        services.forget_version(scope, document.versions.get(), points=1)
+        services.drop_files(document.versions.get())
         assert path.exists() is left
 
 

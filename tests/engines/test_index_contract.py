@@ -249,6 +249,43 @@ def test_stored_points_are_all_of_one_tenant(index: QdrantIndex, tenant: UUID) -
     )
 
 
+def test_stored_points_come_in_the_order_of_their_ids(index: QdrantIndex, tenant: UUID) -> None:
+    """Comparing with the database goes through both side by side."""
+    points = [make_point(tenant) for _ in range(40)]
+    index.upsert(points)
+    index.delete_versions(tenant, [points[5].version])
+    index.upsert([points[5]])
+    stored = [point.id for point in index.stored_points(tenant, batch=7)]
+    assert stored == sorted(point.id for point in points)
+
+
+def test_some_points_are_looked_up_and_deleted_by_id(index: QdrantIndex, tenant: UUID) -> None:
+    points = [make_point(tenant) for _ in range(BATCH + 3)]
+    foreign = make_point(uuid4())
+    index.upsert([*points, foreign])
+    asked = [point.id for point in points[1:]] + [foreign.id, uuid4()]
+    assert {point.id for point in index.stored_points(tenant, asked)} == {point.id for point in points[1:]}
+    index.delete_points(tenant, asked)
+    assert [point.id for point in index.stored_points(tenant)] == [points[0].id]
+    assert index.count(foreign.tenant, foreign.version) == 1
+    index.delete_points(tenant, [])
+    assert list(index.stored_points(tenant, [])) == []
+
+
+def test_points_of_nobody_are_found_and_deleted(index: QdrantIndex, tenant: UUID) -> None:
+    mine, lost = make_point(tenant), [make_point(uuid4()) for _ in range(3)]
+    index.upsert([mine, *lost])
+    found = {point.id: point.tenant for point in index.strays([tenant])}
+    assert {point.id: point.tenant for point in lost}.items() <= found.items()
+    assert mine.id not in found
+    index.delete_strays([tenant, lost[2].tenant], [mine.id, *(point.id for point in lost)])
+    left = {point.id for point in index.strays([tenant])}
+    assert left & {point.id for point in lost} == {lost[2].id}
+    assert index.count(tenant, mine.version) == 1
+    with pytest.raises(ValueError, match="without a tenant"):
+        list(index.strays([]))
+
+
 def test_ensure_again_keeps_everything(index: QdrantIndex, tenant: UUID) -> None:
     point = make_point(tenant)
     index.upsert([point])

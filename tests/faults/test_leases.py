@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from muniment.jobs import services as jobs
@@ -92,3 +94,32 @@ def test_waiting_for_a_part_counts_only_where_somebody_waits_too(
         assert (job.state, job.error) == (State.READY, "IndexUnavailable")
         Job.objects.filter(pk=job.pk).update(next_at=timezone.now() - timedelta(seconds=1))
     assert job.attempt == attempts
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_how_a_job_stands_is_said_once_the_database_is_back(
+    job: Job, ends_well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is restarted meanwhile costs no try, and nobody waits until the lease ends."""
+    away = iter([True, True])
+
+    def broken(say: Callable[..., bool]) -> Callable[..., bool]:
+        def call(*args: object, **kwargs: object) -> bool:
+            if next(away, False):
+                raise OperationalError("the server closed the connection")
+            return say(*args, **kwargs)
+
+        return call
+
+    for name in ("give_back", "finish"):
+        monkeypatch.setattr(jobs, name, broken(getattr(jobs, name)))
+    monkeypatch.setattr(leases.time, "sleep", lambda seconds: None)
+
+    def do(lease: Lease) -> None:
+        if not ends_well:
+            raise OperationalError("the server closed the connection")
+
+    work(str(job.id), str(job.tenant), do, patient=True)
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ((State.DONE, 1) if ends_well else (State.READY, 0))
+    assert job.lease_until is None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from uuid import uuid4
@@ -54,7 +55,8 @@ def _page(version: Version, text: str) -> Page:
 
 def _passage(version: Version, text: str) -> Passage:
     where = {"ordinal": 0, "start": 0, "end": len(text), "page": 1, "page_end": 1}
-    return Passage(id=uuid4(), tenant=version.tenant, version=version, text=text, sha256="0" * 64, **where)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Passage(id=uuid4(), tenant=version.tenant, version=version, text=text, sha256=sha256, **where)
 
 
 def write(until: Path) -> None:

@@ -6,7 +6,7 @@ Only modules of this package know a vendor. Everything else speaks these values 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -44,6 +44,18 @@ class Point:
     document: UUID
     version: UUID
     label: int
+
+
+@dataclass(frozen=True)
+class StoredPoint:
+    """What the index says about a passage, to be compared with the database; None where it says nothing."""
+
+    id: UUID
+    tenant: UUID | None
+    library: UUID | None
+    document: UUID | None
+    version: UUID | None
+    label: int | None
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,16 @@ class PassageIndex(Protocol):
 
     def move_document(self, tenant: UUID, document: UUID, library: UUID, label: int) -> None:
         """Set library and label on every point of a document."""
+
+    def stored_points(self, tenant: UUID, ids: Sequence[UUID] | None = None) -> Iterator[StoredPoint]:
+        """Every point of a tenant, or those of `ids`, in the order of their ids."""
+
+    def delete_points(self, tenant: UUID, ids: Sequence[UUID]) -> None: ...
+
+    def strays(self, tenants: Iterable[UUID]) -> Iterator[StoredPoint]:
+        """Points of none of these tenants."""
+
+    def delete_strays(self, tenants: Iterable[UUID], ids: Sequence[UUID]) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -21,7 +20,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from muniment.scope import Scope
-from workers.engines import Hit, IndexFilter, IndexUnavailable, Point, SparseVector
+from workers.engines import Hit, IndexFilter, IndexUnavailable, Point, SparseVector, StoredPoint
 
 DENSE = "dense"
 WORDS = "words"
@@ -45,17 +44,6 @@ R = TypeVar("R")
 
 class IndexRefused(Exception):
     """The index answers, but cannot do this: wrong dimension, too old, or a request it does not know."""
-
-
-@dataclass(frozen=True)
-class StoredPoint:
-    """What the index says about a passage, to be compared with the database."""
-
-    id: UUID
-    library: UUID
-    document: UUID
-    version: UUID
-    label: int
 
 
 def filter_for(
@@ -243,8 +231,7 @@ class QdrantIndex:
     def delete_versions(self, tenant: UUID, versions: Sequence[UUID]) -> None:
         if not versions:
             return
-        where = _of_tenant(tenant, _one_of("version", versions))
-        self._client.delete(self.collection, points_selector=models.FilterSelector(filter=where), wait=True)
+        self._delete(_of_tenant(tenant, _one_of("version", versions)))
 
     @_typed_errors
     def move_document(self, tenant: UUID, document: UUID, library: UUID, label: int) -> None:
@@ -252,25 +239,69 @@ class QdrantIndex:
         payload = {"library": str(library), "label": label}
         self._client.set_payload(self.collection, payload=payload, points=where, wait=True)
 
-    def stored_points(self, tenant: UUID, batch: int = 1000) -> Iterator[StoredPoint]:
-        """Every point of a tenant, in the order of their ids, for comparing the index with the database."""
+    def stored_points(
+        self, tenant: UUID, ids: Sequence[UUID] | None = None, batch: int = 1000
+    ) -> Iterator[StoredPoint]:
+        if ids is None:
+            yield from self._scrolled(_of_tenant(tenant), batch)
+            return
+        for some in _pieces(ids):
+            yield from self._scrolled(_these(_of_tenant(tenant), some), batch)
+
+    @_typed_errors
+    def delete_points(self, tenant: UUID, ids: Sequence[UUID]) -> None:
+        for some in _pieces(ids):
+            self._delete(_these(_of_tenant(tenant), some))
+
+    def strays(self, tenants: Iterable[UUID]) -> Iterator[StoredPoint]:
+        yield from self._scrolled(_of_nobody(tenants), BATCH)
+
+    @_typed_errors
+    def delete_strays(self, tenants: Iterable[UUID], ids: Sequence[UUID]) -> None:
+        nobodys = _of_nobody(tenants)
+        for some in _pieces(ids):
+            self._delete(_these(nobodys, some))
+
+    def _delete(self, where: models.Filter) -> None:
+        self._client.delete(self.collection, points_selector=models.FilterSelector(filter=where), wait=True)
+
+    def _scrolled(self, where: models.Filter, batch: int) -> Iterator[StoredPoint]:
         offset: Any = None
         while True:
-            records, offset = self._scroll(tenant, batch, offset)
+            records, offset = self._scroll(where, batch, offset)
             yield from (_stored_point(record) for record in records)
             if offset is None:
                 return
 
     @_typed_errors
-    def _scroll(self, tenant: UUID, batch: int, offset: Any) -> tuple[list[models.Record], Any]:
+    def _scroll(self, where: models.Filter, batch: int, offset: Any) -> tuple[list[models.Record], Any]:
         return self._client.scroll(
             self.collection,
-            scroll_filter=_of_tenant(tenant),
+            scroll_filter=where,
             limit=batch,
             offset=offset,
-            with_payload=["library", "document", "version", "label"],
+            with_payload=["tenant", "library", "document", "version", "label"],
             with_vectors=False,
         )
+
+
+def _of_nobody(tenants: Iterable[UUID]) -> models.Filter:
+    """The one filter that names no tenant: it names all those whose points it must not touch."""
+    known = list(tenants)
+    if not known:
+        raise ValueError("without a tenant every point would be nobody's")
+    return models.Filter(must_not=[_one_of("tenant", known)])
+
+
+def _these(where: models.Filter, ids: Sequence[UUID]) -> models.Filter:
+    named = models.HasIdCondition(has_id=[str(id) for id in ids])
+    must = where.must if isinstance(where.must, list) else []
+    return models.Filter(must=[*must, named], must_not=where.must_not)
+
+
+def _pieces(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(ids), BATCH):
+        yield ids[start : start + BATCH]
 
 
 def _sparse(vector: SparseVector) -> models.SparseVector:
@@ -312,10 +343,19 @@ def _hit(point: models.ScoredPoint, words: float) -> Hit:
 
 def _stored_point(record: models.Record) -> StoredPoint:
     payload = record.payload or {}
+    label = payload.get("label")
     return StoredPoint(
         id=UUID(str(record.id)),
-        library=UUID(payload["library"]),
-        document=UUID(payload["document"]),
-        version=UUID(payload["version"]),
-        label=payload["label"],
+        tenant=_uuid(payload.get("tenant")),
+        library=_uuid(payload.get("library")),
+        document=_uuid(payload.get("document")),
+        version=_uuid(payload.get("version")),
+        label=label if isinstance(label, int) else None,
     )
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None

@@ -77,6 +77,32 @@ class Filter(Body):
         return edge.Filter(must=[condition.to_edge() for condition in self.must])
 
 
+class HasId(Body):
+    has_id: list[UUID] = Field(min_length=1, max_length=10_000)
+
+    def to_edge(self) -> edge.HasIdCondition:
+        return edge.HasIdCondition(set(self.has_id))
+
+
+class Apart(Body):
+    """For upkeep, which also looks for points that belong to nobody: never in a search."""
+
+    must: list[Condition | HasId] = Field(default_factory=list)
+    must_not: list[Condition] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _not_everything(self) -> Apart:
+        if not self.must and not self.must_not:
+            raise ValueError("a filter has a condition")
+        return self
+
+    def to_edge(self) -> edge.Filter:
+        return edge.Filter(
+            must=[condition.to_edge() for condition in self.must],
+            must_not=[condition.to_edge() for condition in self.must_not],
+        )
+
+
 class Sparse(Body):
     indices: list[Annotated[int, Field(ge=0, lt=2**32)]]
     values: list[float]
@@ -234,7 +260,7 @@ class Count(Body):
 
 
 class Delete(Body):
-    filter: Filter
+    filter: Apart
 
 
 class SetPayload(Body):
@@ -243,7 +269,7 @@ class SetPayload(Body):
 
 
 class Scroll(Body):
-    filter: Filter
+    filter: Apart
     limit: int = Field(ge=1, le=10_000)
     offset: UUID | None = None
     with_payload: list[FieldName] = Field(default_factory=list)

@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID, uuid5
 
 from django.conf import settings
+from django.db import transaction
 
 from muniment.documents import services as documents
 from muniment.documents.blobs import blob_path
 from muniment.documents.layout import HEADING_SEPARATOR, pack_words
-from muniment.documents.models import Document, Page, Passage, Version, VersionState
+from muniment.documents.models import IN_WORK, Document, Page, Passage, Version, VersionState
 from muniment.jobs import services as jobs
+from muniment.pages.errors import Conflict
 from muniment.scope import Scope
 from muniment.tenancy.services import system_scope
-from workers.engines import Point, connect
+from workers.engines import Point, catalogue, connect
 from workers.engines.sparse import passage_vector
 from workers.ingest.document import Piece, ReadDocument
 from workers.ingest.errors import KilledReader, ReadError
@@ -52,8 +54,8 @@ def ingest(lease: Lease) -> None:
     job = lease.job
     scope = system_scope(job.tenant, job.request_id)
     version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
-    if version.state in {VersionState.PUBLISHED, VersionState.DELETED, VersionState.SUPERSEDED}:
-        return
+    if version.state not in IN_WORK:
+        return  # who ended it was killed before the job was ended, too
     if job.attempt > MOST_ATTEMPTS:
         _give_up(scope, version, "interrupted")
         return
@@ -61,18 +63,27 @@ def ingest(lease: Lease) -> None:
         if version.state != VersionState.EMBEDDING:
             _read(lease, version)
         _embed(version, _reporter(lease, version, "embedding"))
+        lease.check()
+        documents.publish(scope, version)
+    except Conflict:
+        # Deleted, replaced or done by somebody else meanwhile: then the lease is gone, and nothing is wrong.
+        lease.check()
+        raise
     except KilledReader as error:
         _count_death(lease, scope, version, error)
         return
     except ReadError as error:
         _give_up(scope, version, error.code)
         return
-    lease.check()
-    documents.publish(scope, version)
     documents.tell(version, {"stage": VersionState.PUBLISHED.value})
 
 
 def _give_up(scope: Scope, version: Version, code: str) -> None:
+    """What an earlier try wrote into the index goes first: a document that failed has no passages there."""
+    if version.passage_count:
+        connect.index(catalogue.model(settings.EMBEDDER).dimension).delete_versions(
+            version.tenant, [version.id]
+        )
     documents.fail(scope, version, code)
     documents.tell(version, {"stage": VersionState.FAILED.value, "code": code})
 
@@ -246,7 +257,10 @@ def remove(lease: Lease) -> None:
     points = index.count(version.tenant, version.id)
     index.delete_versions(version.tenant, [version.id])
     if version.state == VersionState.DELETED:
-        documents.forget_version(system_scope(job.tenant, job.request_id), version, points)
+        documents.drop_files(version)
+        with transaction.atomic():
+            lease.finish()
+            documents.forget_version(system_scope(job.tenant, job.request_id), version, points)
 
 
 def move(lease: Lease) -> None:

@@ -19,7 +19,9 @@ from muniment.documents.blobs import blob_path, hash_file
 from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import Queue, queues
+from muniment.registry.queries import last_report
 from muniment.tenancy.queries import each_tenant
+from workers.upkeep.difference import REPORT, SENTENCES, What
 from workers.upkeep.finding import Finding, bad, ok, warn
 
 SAMPLE = 20
@@ -119,6 +121,21 @@ def originals() -> Iterator[Finding]:
         yield ok("originals", _("%(checked)s originals looked at, all as they came.") % {"checked": checked})
 
 
+def agreement() -> Iterator[Finding]:
+    """What the last comparison of database, index and stored files left for a person."""
+    last = last_report(REPORT)
+    if last is None:
+        yield ok("agreement", _("They are compared tonight, or by `manage.py reconcile`."))
+        return
+    grave = [row for row in last["differences"] if row["left"] or row["what"] == What.FOREIGN_POINTS]
+    for row in grave:
+        problem, advice = SENTENCES[What(row["what"])]
+        words = {"problem": problem, "n": row["left"] or row["found"], "advice": advice}
+        yield bad("agreement", _("%(problem)s (%(n)s) %(advice)s `manage.py reconcile` tells which.") % words)
+    if not grave:
+        yield ok("agreement", _("Database, index and files agreed when they were last compared."))
+
+
 def _some_versions() -> list[Version]:
     """At random, `SAMPLE` of all tenants."""
     found = [
@@ -153,7 +170,7 @@ def backups() -> Iterator[Finding]:
 
 def work() -> Iterator[Finding]:
     found = queues()
-    stuck = [queue for queue in found if queue.silent or (queue.late and queue.running == 0)]
+    stuck = [queue for queue in found if queue.stuck]
     for queue in stuck:
         yield bad(
             "work",

@@ -33,6 +33,7 @@ DATA: dict[str, Look] = {
     "audit trail": data.trail,
     "clock": machine.clock,
     "originals": data.originals,
+    "agreement": data.agreement,
     "backup": data.backups,
     "work": data.work,
     "index": parts.index,

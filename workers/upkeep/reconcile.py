@@ -1,22 +1,122 @@
-"""The index follows the database: what it does not hold whole is indexed again."""
+"""Database, index and stored files are compared, and what differs is mended.
+
+Every few seconds a few documents are counted, every hour all are; each night everything is compared point by
+point and byte by byte, behind whatever else the machine does.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from uuid import UUID
 
 from django.conf import settings
+from django.db import close_old_connections, transaction
+from django.utils import timezone
 
+from muniment.audit import actions
+from muniment.audit.services import Thing, record
 from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
-from muniment.jobs.services import create_many
+from muniment.pages.errors import Forbidden
+from muniment.registry.services import store_report
+from muniment.scope import Role, Scope
 from muniment.tenancy.queries import each_tenant
 from muniment.tenancy.services import system_scope
-from workers.engines import PassageIndex, catalogue, connect
+from workers.engines import IndexUnavailable, PassageIndex, catalogue, connect
+from workers.engines.errors import ModelMissing
+from workers.upkeep import files, points, rows
+from workers.upkeep.difference import REPORT, Difference, Report, What
 
 log = logging.getLogger(__name__)
 
 SAMPLE = 20
+# The scheduler's class for work that may wait: behind everything that is not as patient.
+LAST = 19
+
+
+def reconcile(scope: Scope, mend: bool = True) -> Report:
+    """Compare everything of all tenants, for a site's administrator. Raises `Forbidden`."""
+    if Role.SITE_ADMIN not in scope.roles:
+        raise Forbidden
+    return compare(mend, scope.origin.request_id)
+
+
+def by_night() -> Report:
+    """The same by the clock, in a thread that gives way to all others."""
+
+    def whole() -> Report:
+        try:
+            return compare()
+        finally:
+            close_old_connections()
+
+    with ThreadPoolExecutor(1, initializer=_give_way) as thread:
+        return thread.submit(whole).result()
+
+
+def _give_way() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)
+
+
+def compare(mend: bool = True, request_id: str = "") -> Report:
+    """Find every difference, and with `mend` mend it; what was found is kept for the doctor then."""
+    report = Report()
+    index = _index_if_there()
+    report.index_compared = index is not None
+    for difference in _all(report, index):
+        mended = mend and _mend(difference, request_id)
+        report.add(difference, mended)
+        log.warning(
+            "reconcile.difference what=%s count=%s mended=%s", difference.what, difference.count, mended
+        )
+    if mend:
+        store_report(REPORT, {**report.as_dict(), "at": timezone.now().isoformat(timespec="seconds")})
+    return report
+
+
+def _all(report: Report, index: PassageIndex | None) -> Iterator[Difference]:
+    """The index first: its foreign points are the one thing that cannot wait."""
+    looks: list[Callable[[UUID], Iterator[Difference]]] = [rows.look, files.look]
+    if index is not None:
+        looks.insert(0, lambda tenant: _while_there(report, points.look(tenant, index)))
+    for look in looks:
+        for tenant in each_tenant():
+            yield from look(tenant.id)
+    if index is not None:
+        yield from _while_there(report, points.look_for_strays(index))
+    yield from files.look_for_strangers()
+    yield from rows.look_for_stuck_work()
+
+
+def _while_there(report: Report, found: Iterator[Difference]) -> Iterator[Difference]:
+    """An index that goes away meanwhile ends its part of the comparison, and no other."""
+    try:
+        yield from found
+    except IndexUnavailable:
+        connect.index.cache_clear()
+        report.index_compared = False
+
+
+def _mend(difference: Difference, request_id: str = "") -> bool:
+    """Whether the difference is gone, or on its way by a job; with its event or not at all."""
+    if difference.mend is None:
+        return False
+    with transaction.atomic():
+        record(
+            system_scope(difference.tenant, request_id),
+            actions.DIFFERENCE_MENDED,
+            Thing(difference.type, difference.ref),
+            details={"what": str(difference.what), "count": difference.count},
+        )
+        if not (done := difference.mend()):
+            transaction.set_rollback(True)
+    return done
 
 
 def sample() -> int:
@@ -33,18 +133,24 @@ def sample() -> int:
 
 
 def everything() -> int:
-    """Write a job for each published version whose points are not its passages; gives how many.
-
-    A version that is replaced meanwhile may get one too, which then has nothing to do.
-    """
+    """Have each published version indexed again whose points are not its passages; gives how many."""
     index, ordered = _index(), 0
     for tenant in each_tenant():
         published = Version.objects.filter(tenant=tenant.id, state=VersionState.PUBLISHED)
-        wrong = [version.id for version in published.iterator() if _differs(index, version)]
-        if wrong:
-            log.warning("index.incomplete versions=%s", len(wrong))
-            ordered += create_many(system_scope(tenant.id), Kind.REINDEX, wrong)
+        quiet = published.exclude(points.is_open(Kind.REINDEX, "pk"))
+        for version in [version.id for version in quiet.iterator() if _differs(index, version)]:
+            order = partial(points.order, tenant.id, Kind.REINDEX, version)
+            ordered += _mend(Difference(What.MISSING_POINTS, tenant.id, "version", version, mend=order))
+    if ordered:
+        log.warning("index.incomplete versions=%s", ordered)
     return ordered
+
+
+def _index_if_there() -> PassageIndex | None:
+    try:
+        return _index()
+    except (IndexUnavailable, ModelMissing):
+        return None
 
 
 def _index() -> PassageIndex:
@@ -52,4 +158,7 @@ def _index() -> PassageIndex:
 
 
 def _differs(index: PassageIndex, version: Version) -> bool:
-    return index.count(version.tenant, version.id) != version.passage_count
+    if index.count(version.tenant, version.id) == version.passage_count:
+        return False
+    # Retired since the row was read: its points go, as they should.
+    return Version.objects.filter(pk=version.pk, state=VersionState.PUBLISHED).exists()

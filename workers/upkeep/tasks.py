@@ -77,3 +77,9 @@ def compare(whole: bool = False) -> None:
         connect.index.cache_clear()
     finally:
         close_old_connections()
+
+
+@shared_task(name="upkeep.reconcile_by_night")
+def reconcile_by_night() -> None:
+    """Compare and mend everything: points, rows and files."""
+    reconcile.by_night()

@@ -140,6 +140,10 @@ BACKUP_RESTORED = _action("backup.restored", _("restored a backup"), _CARE, "blo
 MOVED_TO_SITE = _action(
     "installation.moved", _("moved an installation to the site"), _CARE, "rows blobs bytes sha256"
 )
+# `what` names the kind of difference, see `workers.upkeep.difference`.
+DIFFERENCE_MENDED = _action(
+    "storage.mended", _("mended what database, index and originals said differently"), _CARE, "what count"
+)
 EGRESS_BLOCKED = _action(
     "egress.blocked", _("was kept from calling out"), _CARE, "kind port process times", "host"
 )

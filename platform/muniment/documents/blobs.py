@@ -37,6 +37,14 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_whole(tenant: UUID, sha256: str) -> bool:
+    """Whether the stored bytes are those that came; reads them all."""
+    try:
+        return hash_file(blob_path(tenant, sha256)) == sha256
+    except OSError:
+        return False
+
+
 def sync(path: Path) -> None:
     """Wait until a file's bytes, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

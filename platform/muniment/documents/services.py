@@ -311,19 +311,23 @@ def _to_change(scope: Scope, document_id: UUID) -> Document:
     return document
 
 
-def forget_version(scope: Scope, version: Version, points: int) -> None:
-    """Last step of a removal: rows, pictures and, with its last reference, the bytes."""
-    with transaction.atomic():
-        version.passages.all().delete()
-        version.pages.all().delete()
-        record(
-            scope,
-            actions.DOCUMENT_REMOVED,
-            _thing(version.document, version),
-            details={"library": version.document.library_id, "versions": 1, "points": points},
-        )
+def drop_files(version: Version) -> None:
+    """A removal's pictures and, with their last reference, the bytes; done again it finds nothing to do."""
     blobs.remove_pictures(version.tenant, version.id)
     drop_unused_blob(version.tenant, version.sha256)
+
+
+@transaction.atomic
+def forget_version(scope: Scope, version: Version, points: int) -> None:
+    """Last step of a removal, when points and files are gone: the text, and the event that says so."""
+    version.passages.all().delete()
+    version.pages.all().delete()
+    record(
+        scope,
+        actions.DOCUMENT_REMOVED,
+        _thing(version.document, version),
+        details={"library": version.document.library_id, "versions": 1, "points": points},
+    )
 
 
 def lock_blobs(tenant: UUID) -> None:
@@ -331,13 +335,65 @@ def lock_blobs(tenant: UUID) -> None:
     Tenant.objects.select_for_update().get(pk=tenant)
 
 
+def is_unused_blob(tenant: UUID, sha256: str) -> bool:
+    """In the open transaction: whether no version needs these bytes any more, until it ends."""
+    lock_blobs(tenant)
+    users = Version.objects.filter(tenant=tenant, sha256=sha256).exclude(state=VersionState.DELETED)
+    return not users.exists()
+
+
 @transaction.atomic
 def drop_unused_blob(tenant: UUID, sha256: str) -> None:
     """Remove bytes that no version needs any more."""
-    lock_blobs(tenant)
-    users = Version.objects.filter(tenant=tenant, sha256=sha256).exclude(state=VersionState.DELETED)
-    if not users.exists():
+    if is_unused_blob(tenant, sha256):
         blobs.remove(tenant, sha256)
+
+
+@transaction.atomic
+def settle(scope: Scope, document_id: UUID) -> bool:
+    """Have a document show what was published last, and a deleted one nothing; whether that changed it.
+
+    Services keep it so; this is for a database that was damaged, or met by two of them at once.
+    """
+    document = Document.objects.select_for_update().get(pk=document_id, tenant=scope.tenant)
+    shown = None
+    if document.deleted_at is None:
+        others, state = list(document.versions.filter(state=VersionState.PUBLISHED)), VersionState.SUPERSEDED
+        others.sort(key=lambda version: version.number)
+        shown = others.pop() if others else None
+    else:
+        others, state = list(document.versions.exclude(state=VersionState.DELETED)), VersionState.DELETED
+    for version in others:
+        _retire(scope, version, state)
+    changed = bool(others) or document.current != shown
+    document.current = shown
+    document.save(update_fields=["current"])
+    return changed
+
+
+@transaction.atomic
+def read_again(scope: Scope, version_id: UUID) -> bool:
+    """Order a new version of the same bytes, where the text of a published one is damaged.
+
+    False where its original cannot be read either, or the document has a newer version already.
+    """
+    lock_blobs(scope.tenant)
+    version = Version.objects.select_related("document").get(pk=version_id, tenant=scope.tenant)
+    newest = version.document.versions.order_by("-number").first()
+    if version != newest or version.state != VersionState.PUBLISHED:
+        return False
+    if not blobs.is_whole(version.tenant, version.sha256):
+        return False
+    again = Version.objects.create(
+        tenant=scope.tenant,
+        document=version.document,
+        number=version.number + 1,
+        sha256=version.sha256,
+        size=version.size,
+        added_by=version.added_by,
+    )
+    jobs.create(scope, Kind.INGEST, again.id)
+    return True
 
 
 def record_view(scope: Scope, version: Version, page: int, passage: UUID | None = None) -> None:

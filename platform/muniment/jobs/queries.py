@@ -49,6 +49,11 @@ class Queue:
     silent: int
     oldest: datetime | None
 
+    @property
+    def stuck(self) -> bool:
+        """Work is due, and nobody does it."""
+        return bool(self.silent or (self.late and self.running == 0))
+
 
 def queues() -> list[Queue]:
     """For the site's administrator: numbers only, no tenant's data."""
