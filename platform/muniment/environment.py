@@ -5,6 +5,7 @@ Knows nothing of Django but its error, so that settings can use it while they ar
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -12,7 +13,6 @@ from urllib.parse import SplitResult, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 SHORTEST_SECRET = 24
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def whole_number(name: str, default: int) -> int:
@@ -127,7 +127,13 @@ def _split(name: str, url: str) -> SplitResult:
 
 
 def _is_near(url: str) -> bool:
-    return url.startswith("unix:") or urlsplit(url).hostname in LOOPBACK
+    if url.startswith("unix:"):
+        return True
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_one_label(host: str) -> bool:

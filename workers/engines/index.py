@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -137,6 +138,8 @@ def _client(url: str, api_key: str | None, timeout: int) -> QdrantClient:
     }
     # Proxies named in the environment are for the way out; the index is inside.
     settings["trust_env"] = False
+    # The settings take a plain address for this machine and an internal network only.
+    warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
     if url.startswith("unix:"):
         transport = httpx.HTTPTransport(uds=url.removeprefix("unix:"))
         return QdrantClient(url="http://index", transport=transport, **settings)

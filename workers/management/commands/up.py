@@ -47,11 +47,9 @@ class Command(BaseCommand):
         logs = None if name else data / "logs"
         if logs:
             logs.mkdir(exist_ok=True)
-        ready = _("Muniment is ready at http://%(host)s:%(port)s - Ctrl-C stops it.") % {
-            "host": settings.HOST,
-            "port": settings.PORT,
-        }
-        watcher = Supervisor(parts, run_dir, logs, ready=ready)
+        address = {"host": settings.HOST, "port": settings.PORT}
+        ready = _("Muniment is ready at http://%(host)s:%(port)s - Ctrl-C stops it.") % address
+        watcher = Supervisor(parts, run_dir, logs, ready="" if name else ready)
         with lock:
             sys.exit(guard.guarded(watcher.run))
 
