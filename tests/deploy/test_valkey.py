@@ -21,6 +21,7 @@ from muniment.jobs import broker, doorbell, replies, streams
 from tests import valkey
 from tests.running import free_port
 from tests.supervisor.conftest import eventually
+from workers import preflight
 
 ROOT = Path(__file__).resolve().parents[2]
 WEB, WORKER = "web-secret-of-the-test-0123456789", "worker-secret-of-the-test-0123456"
@@ -262,3 +263,8 @@ def test_its_health_is_asked_as_the_container_does(server: Server) -> None:
     )
     elsewhere = valkey.environment(server.folder, 1)
     assert subprocess.run(well, env=elsewhere, capture_output=True, check=False).returncode != 0
+
+
+def test_a_part_that_starts_finds_nothing_wrong_with_it(as_web: None, worker: Path) -> None:
+    assert preflight.broker_door_fault() == ""
+    assert preflight.broker_fault() == ""

@@ -14,7 +14,7 @@ from tests.running_site import RunningSite
 
 
 @pytest.fixture(scope="session")
-def _served() -> Iterator[RunningSite]:
+def servers() -> Iterator[RunningSite]:
     """Servers, roles and tables, and no part of ours yet."""
     # Not below pytest's folder, which only its owner may enter: PostgreSQL runs as another account.
     folder = Path(tempfile.mkdtemp(prefix="muniment-site-"))
@@ -29,14 +29,14 @@ def _served() -> Iterator[RunningSite]:
 
 
 @pytest.fixture(scope="session")
-def cluster(_served: RunningSite) -> Cluster:
+def cluster(servers: RunningSite) -> Cluster:
     """A site's database: roles made by its own script, tables of the owner."""
-    return _served.cluster
+    return servers.cluster
 
 
 @pytest.fixture(scope="session")
-def site(_served: RunningSite) -> RunningSite:
+def site(servers: RunningSite) -> RunningSite:
     """All parts of a site, each as a role that owns nothing."""
-    _served.prepare()
-    _served.start()
-    return _served
+    servers.prepare()
+    servers.start()
+    return servers

@@ -22,7 +22,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from muniment.scope import Scope
-from workers.engines import Hit, IndexFilter, IndexUnavailable, Point, SparseVector
+from workers.engines import Hit, IndexFilter, IndexLocked, IndexUnavailable, Point, SparseVector
 
 DENSE = "dense"
 WORDS = "words"
@@ -119,7 +119,10 @@ def _typed_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 def _error_for(status: int) -> Exception:
     if status in (401, 403):
-        return IndexUnavailable("The passage index does not accept our key. Check the index settings.")
+        return IndexLocked(
+            "The passage index does not accept our key: see the file that MUNIMENT_INDEX_KEY_FILE names, and "
+            "start index and workers again after a change."
+        )
     if status == 404:
         return IndexUnavailable(
             "The passage index has no collection yet. Wait until the workers have started."
