@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Rooms whose tests also run on PostgreSQL.
-ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations crash desk documents jobs search settings site)
+ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations crash desk documents jobs search settings)
+ON_BOTH += tests/site/test_wall.py
 
 .DEFAULT_GOAL := help
 .PHONY: help up test site-secrets lint format bench load deep

@@ -19,13 +19,14 @@ ACCOUNT = "postgres"
 class Cluster:
     """Start with `start()`, end with `stop()`.
 
-    Who reaches its socket is trusted; with a `password` file of the superuser everybody is asked for one, on
-    the socket and on a port of the loopback.
+    Who reaches its socket is trusted. With a file that holds the superuser's `password` it listens on an
+    address of the loopback too, where everybody is asked for one: at the usual port of an address of its own,
+    else at a free one.
     """
 
-    def __init__(self, folder: Path, password: Path | None = None) -> None:
-        self.folder, self.data, self.password = folder, folder / "data", password
-        self.port = free_port() if password else 5432
+    def __init__(self, folder: Path, password: Path | None = None, address: str = "127.0.0.1") -> None:
+        self.folder, self.data, self.password, self.address = folder, folder / "data", password, address
+        self.port = free_port() if password and address == "127.0.0.1" else 5432
         self._server: subprocess.Popen[bytes] | None = None
 
     def url(self, role: str, database: str = "muniment") -> str:
@@ -35,11 +36,10 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             shutil.chown(self.folder, ACCOUNT)
-        asked = ["--auth=scram-sha-256", f"--pwfile={self.password}"] if self.password else ["--auth=trust"]
         if not self.data.exists():
-            self._run("initdb", "-D", str(self.data), "-U", "postgres", "--encoding=UTF8", *asked)
+            self._run("initdb", "-D", str(self.data), "-U", "postgres", "--encoding=UTF8", *self._asked())
         options = ["-c", f"unix_socket_directories={self.folder}", "-c", f"port={self.port}"]
-        options += ["-c", f"listen_addresses={'127.0.0.1' if self.password else ''}"]
+        options += ["-c", f"listen_addresses={self.address if self.password else ''}"]
         log = (self.folder / "server.log").open("ab")
         self._server = subprocess.Popen(
             self._as_account("postgres", "-D", str(self.data), *options), stdout=log, stderr=log
@@ -51,6 +51,15 @@ class Cluster:
             time.sleep(0.05)
         raise AssertionError((self.folder / "server.log").read_text()[-2000:])
 
+    def _asked(self) -> Sequence[str]:
+        if not self.password:
+            return ["--auth=trust"]
+        readable = self.folder / "password"
+        shutil.copyfile(self.password, readable)
+        if os.geteuid() == 0:
+            shutil.chown(readable, ACCOUNT)
+        return ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={readable}"]
+
     def stop(self, immediately: bool = False) -> None:
         """Fast shutdown: connections are ended, the data is flushed; immediately is as if the power went."""
         if self._server and self._server.poll() is None:
@@ -61,14 +70,14 @@ class Cluster:
     def sql(self, statement: str, database: str = "postgres", role: str = "postgres") -> str:
         """What psql prints, a row a line, columns parted by |."""
         return self._run(
-            *("psql", "-h", str(self.folder), "-U", role, "-d", database),
+            *("psql", "-h", str(self.folder), "-p", str(self.port), "-U", role, "-d", database),
             *("-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement),
         )
 
     def script(self, path: Path, **variables: str) -> str:
         """Run a file by psql as the superuser, with psql's variables."""
         given = [word for name, value in variables.items() for word in ("-v", f"{name}={value}")]
-        place = ["-h", str(self.folder), "-U", "postgres", "-X", "-q"]
+        place = ["-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-X", "-q"]
         done = subprocess.run(
             self._as_account("psql", *place, *given, "-f", "-"),
             input=path.read_text(),
@@ -78,6 +87,11 @@ class Cluster:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def dump(self, database: str) -> str:
+        """Everything in it, as pg_dump writes it."""
+        place = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres")
+        return self._run("pg_dump", *place, database)
 
     def _answers(self) -> bool:
         ready = self._as_account("pg_isready", "-h", str(self.folder), "-p", str(self.port), "-q")

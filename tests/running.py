@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -45,6 +46,7 @@ class RunningHouse:
             **environment,
         }
         self.passwords: dict[str, str] = {}
+        self.trusted: ssl.SSLContext | bool = True
         self._process: subprocess.Popen[bytes] | None = None
 
     def manage(
@@ -78,19 +80,18 @@ class RunningHouse:
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            assert self._process and self._process.poll() is None, self.log.read_text()[-3000:]
+            assert self.is_running(), self.log.read_text()[-3000:]
             if (states := self.states()) and all(part["state"] == "ready" for part in states.values()):
                 return
             time.sleep(0.2)
         raise AssertionError(f"not ready after {seconds} s:\n{self.log.read_text()[-3000:]}")
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def states(self) -> dict[str, dict[str, Any]]:
         """What the supervisor says of each part, by name."""
-        try:
-            parts = json.loads((self.run / "state.json").read_text())["processes"]
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        return {part["name"]: part for part in parts}
+        return states_in(self.run)
 
     def kill(self, name: str) -> None:
         """SIGKILL to one part and whatever it started."""
@@ -107,13 +108,13 @@ class RunningHouse:
             os.killpg(group, signal.SIGCONT)
 
     def stop(self) -> None:
-        if self._process and self._process.poll() is None:
+        if self._process and self.is_running():
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=60)
 
     def client(self, username: str) -> httpx.Client:
         """A signed-in browser without a window; a one-time password is changed on the way."""
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
+        client = httpx.Client(base_url=self.url, verify=self.trusted, follow_redirects=True, timeout=60)
         password = self.passwords[username]
         self.post(client, "/sign-in", username=username, password=password)
         if client.get("/").url.path == CHANGE_PASSWORD:
@@ -130,7 +131,23 @@ class RunningHouse:
         return client.post(path, data=fields, headers={"X-CSRFToken": token, "Referer": str(client.base_url)})
 
 
+def states_in(run: Path) -> dict[str, dict[str, Any]]:
+    """What a supervisor says of each of its parts, by name."""
+    try:
+        parts = json.loads((run / "state.json").read_text())["processes"]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return {part["name"]: part for part in parts}
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Each another one."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

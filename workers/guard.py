@@ -143,7 +143,12 @@ def check_folder(folder: Path, seconds: float = 3.0) -> None:
 
 def prepare_run_dir(run_dir: Path) -> None:
     """Make the folder for sockets, ours alone; a short one, because a socket's path may not be long."""
-    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise CannotServe(
+            f"The folder for sockets cannot be made ({problem.strerror}): name another one with MUNIMENT_RUN."
+        ) from problem
     facts = run_dir.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
         raise CannotServe("The folder for sockets belongs to others: name another one with MUNIMENT_RUN.")

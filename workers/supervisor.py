@@ -223,7 +223,8 @@ class Supervisor:
             part.failures = 0
         if not self._told_ready and self._all_ready(self.parts):
             self._told_ready = True
-            self.say(self.ready)
+            if self.ready:
+                self.say(self.ready)
 
     def _end(self, part: Part, reason: str) -> None:
         part.reason = reason

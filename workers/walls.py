@@ -83,6 +83,9 @@ TCP_FROM, SCOPES_FROM = 4, 6
 ON_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 SCRATCH = Path("/dev/shm")  # noqa: S108 - memory, for a process that may write nowhere else
 
+# Where a system keeps what libraries look up: of processors, names, time zones, and of themselves.
+SYSTEM = [Path("/", name) for name in ("usr", "lib", "lib64", "etc", "proc", "sys", "dev")]
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -113,6 +116,27 @@ def shut_server() -> Standing:
         ),
         seccomp=no_sockets(serving=True),
     )
+
+
+def shut_keeper(folder: Path) -> Standing:
+    """As `shut_server`, for one that keeps data: it writes in its own folder, reads nothing else but programs
+    and libraries, and starts no program."""
+    os.environ["TMPDIR"] = str(SCRATCH)
+    return Standing(
+        namespace=leave_network(),
+        landlock=only_files(
+            read=[*SYSTEM, *_libraries(), folder], write=[Path("/dev/null"), SCRATCH, folder]
+        ),
+        seccomp=no_sockets(serving=True),
+    )
+
+
+def _libraries() -> set[Path]:
+    """Python's own and ours. Of the checkout only what holds code: by default it has the data in it too."""
+    checkout = Path(__file__).resolve().parents[1]
+    places = {Path(sys.prefix), Path(sys.base_prefix)} | {Path(entry).resolve() for entry in sys.path}
+    code = {checkout / name for name in ("platform", "workers", "tests")}
+    return {place for place in places if place not in checkout.parents} - {checkout} | code
 
 
 def no_sockets(*, serving: bool = False) -> bool:

@@ -5,14 +5,16 @@ Knows nothing of Django but its error, so that settings can use it while they ar
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 SHORTEST_SECRET = 24
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+FEWEST_TRIPLES = 20
 
 
 def whole_number(name: str, default: int) -> int:
@@ -38,12 +40,22 @@ def secret(name: str) -> str:
     if not given and not named:
         return ""
     found = _contents(f"{name}_FILE", Path(named)) if named else given
-    if len(found) < SHORTEST_SECRET:
+    if why := _guessable(found):
         raise ImproperlyConfigured(
-            f"The secret {name} is shorter than {SHORTEST_SECRET} characters, so it could be guessed: "
-            "remove its file and run `make site-secrets`."
+            f"The secret {name} {why}, so it could be guessed: remove its file and run `make site-secrets`."
         )
     return found
+
+
+def _guessable(found: str) -> str:
+    if len(found) < SHORTEST_SECRET:
+        return f"is shorter than {SHORTEST_SECRET} characters"
+    if re.search("change.?me|password", found, re.IGNORECASE):
+        return "is a placeholder"
+    # Of 24 characters at random nearly all triples differ; words said again and again have few.
+    if len({found[at : at + 3] for at in range(len(found) - 2)}) < FEWEST_TRIPLES:
+        return "repeats itself"
+    return ""
 
 
 def _contents(variable: str, path: Path) -> str:
@@ -127,7 +139,13 @@ def _split(name: str, url: str) -> SplitResult:
 
 
 def _is_near(url: str) -> bool:
-    return url.startswith("unix:") or urlsplit(url).hostname in LOOPBACK
+    if url.startswith("unix:"):
+        return True
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_one_label(host: str) -> bool:

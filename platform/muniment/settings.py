@@ -81,7 +81,16 @@ def _secret_key() -> str:
     """From the environment, or made once and kept in the data folder, readable by its owner alone."""
     if given := environment.secret("MUNIMENT_SECRET_KEY"):
         return given
-    path = DATA_DIR / "secret.key"
+    try:
+        return _kept_secret_key(DATA_DIR / "secret.key")
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The key in the folder that MUNIMENT_DATA names cannot be kept ({error.strerror}): give the "
+            "folder or the volume to the account that runs Muniment."
+        ) from error
+
+
+def _kept_secret_key(path: Path) -> str:
     try:
         return path.read_text().strip()
     except FileNotFoundError:

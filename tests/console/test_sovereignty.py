@@ -74,8 +74,8 @@ def test_a_blocked_call_is_shown_with_where_it_wanted_to_go(client: Client) -> N
 @pytest.mark.parametrize(
     ("change", "row", "state"),
     [
-        ({"walls": {**WALLS, "socket_refused": False}}, "Walls around readers and the model", "down"),
-        ({"walls": {**WALLS, "landlock": 0}}, "Walls around readers and the model", "warning"),
+        ({"walls": {**WALLS, "socket_refused": False}}, "Walls around readers, model and index", "down"),
+        ({"walls": {**WALLS, "landlock": 0}}, "Walls around readers, model and index", "warning"),
         ({"egress_test": None}, "Test that nothing leaves", "warning"),
         ({"egress_test": {**EGRESS_TEST, "packets": 1}}, "Test that nothing leaves", "down"),
         ({"egress_test": {**EGRESS_TEST, "caught": 6}}, "Test that nothing leaves", "down"),

@@ -1,9 +1,7 @@
-"""The compose file as the real compose reads it."""
+"""The compose file of a site, read once."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,9 +10,10 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import compose as composed
+
+ROOT = composed.ROOT
 BIN = Path(sys.executable).parent
-EXAMPLE = ROOT / "deploy" / "env.example"
 
 Compose = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,28 +21,13 @@ Compose = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def compose() -> Compose:
     """Runs compose with the example's settings and no others; `changed` are set beside them."""
-
-    def run(*arguments: str, env_file: Path = EXAMPLE, **changed: str) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("MUNIMENT_")}
-        return subprocess.run(
-            [str(BIN / "docker-compose"), "--env-file", str(env_file), *arguments],
-            cwd=ROOT,
-            env={**own, **changed},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
+    return composed.compose
 
 
 @pytest.fixture(scope="session")
-def site(compose: Compose) -> dict[str, Any]:
+def site() -> dict[str, Any]:
     """Everything, with all profiles."""
-    done = compose("--profile", "*", "config", "--format", "json")
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return composed.site()
 
 
 @pytest.fixture(scope="session")

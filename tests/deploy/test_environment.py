@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,29 @@ def test_a_weak_secret_is_refused_and_not_repeated(file: Path) -> None:
     with pytest.raises(ImproperlyConfigured, match="shorter than 24 characters") as refused:
         environment.secret("MUNIMENT_THING")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("changeme-by-the-administrator-01", "is a placeholder"),
+        ("The-Password-of-the-database-42", "is a placeholder"),
+        ("abcdefghabcdefghabcdefghabcdefgh", "repeats itself"),
+        ("0" * 43, "repeats itself"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused(file: Path, given: str, why: str) -> None:
+    file.write_text(given)
+    with pytest.raises(ImproperlyConfigured, match=f"{why}, so it could be guessed") as refused:
+        environment.secret("MUNIMENT_THING")
+    assert given not in str(refused.value)
+
+
+def test_secrets_that_are_made_are_never_taken_for_guessable_ones(file: Path) -> None:
+    for make in (secrets.token_urlsafe, secrets.token_hex):
+        for _each in range(500):
+            file.write_text(make(32))
+            assert environment.secret("MUNIMENT_THING")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -21,11 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.proxy import CADDY, CADDYFILE, Proxy
 from tests.supervisor.conftest import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
-CADDY = Path(sys.executable).parent / "caddy"
-CADDYFILE = ROOT / "deploy" / "proxy" / "Caddyfile"
 NAME = "muniment.example.org"
 
 
@@ -66,28 +62,13 @@ class Web(BaseHTTPRequestHandler):
 
 
 @dataclass(frozen=True)
-class Site:
-    https: int
-    http: int
-    health: int
-    data: Path
-    log: Path
-
+class Site(Proxy):
     def client(self) -> httpx.Client:
-        trusted = ssl.create_default_context(cafile=str(self.data / "caddy/pki/authorities/local/root.crt"))
-        return httpx.Client(verify=trusted, http2=True, base_url=f"https://127.0.0.1:{self.https}")
+        return httpx.Client(verify=self.trusted(), http2=True, base_url=f"https://127.0.0.1:{self.https}")
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         with self.client() as client:
             return client.get(path, headers={"Host": NAME, **headers}, extensions={"sni_hostname": NAME})
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture(scope="module")
@@ -96,31 +77,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     web = ThreadingHTTPServer(("127.0.0.1", 0), Web)
     web.daemon_threads = True
     threading.Thread(target=web.serve_forever, daemon=True).start()
-    https, http, health = _free_ports(3)
-    environment = {
-        "XDG_DATA_HOME": str(folder),
-        "XDG_CONFIG_HOME": str(folder / "config"),
-        "HOME": str(folder),
-        "PATH": os.environ["PATH"],
-        "MUNIMENT_SITE_NAME": NAME,
-        "HTTPS_PORT": str(https),
-        "HTTP_PORT": str(http),
-        "HEALTH_PORT": str(health),
-        "WEB_HOST": "127.0.0.1",
-        "WEB_PORT": str(web.server_address[1]),
-    }
-    log = folder / "log"
-    with log.open("wb") as output:
-        proxy = subprocess.Popen(
-            [str(CADDY), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"],
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    running = Site(https, http, health, folder, log)
+    running = Site.start(folder, ("127.0.0.1", web.server_address[1]), {"MUNIMENT_SITE_NAME": NAME})
 
     def serves() -> bool:
-        assert proxy.poll() is None, log.read_text()
+        assert running.process.poll() is None, running.log.read_text()
         try:
             return running.get("/").status_code == 200
         except (httpx.HTTPError, OSError):
@@ -130,8 +90,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         eventually(serves, seconds=30)
         yield running
     finally:
-        proxy.terminate()
-        proxy.wait(timeout=20)
+        running.stop()
         web.shutdown()
         web.server_close()
 
@@ -246,7 +205,7 @@ def test_nothing_in_it_calls_out(certificate: str, site: Site) -> None:
 
 def test_a_certificate_of_ones_own_is_taken(site: Site, tmp_path: Path) -> None:
     for kind in ("crt", "key"):
-        source = next((site.data / "caddy/certificates/local" / NAME).glob(f"*.{kind}"))
+        source = next((site.folder / "caddy/certificates/local" / NAME).glob(f"*.{kind}"))
         (tmp_path / f"site.{kind}").write_bytes(source.read_bytes())
     done = subprocess.run(
         [str(CADDY), "validate", "--config", str(CADDYFILE), "--adapter", "caddyfile"],

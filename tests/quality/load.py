@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.look import long_text
-from tests.postgres import Cluster
 from tests.quality import wall_cost
-from tests.running import ROOT, SMALL_MODEL, RunningHouse
-from tests.site.conftest import make_site
+from tests.running import ROOT
+from tests.running_site import RunningSite
 
 LIBRARIES, DOCUMENTS = 4, 160
 # Sign-ins cost a tenth of a second of one core each, on purpose.
@@ -46,39 +45,27 @@ def main(people: int = 200, seconds: int = 60) -> int:
     with tempfile.TemporaryDirectory(prefix="muniment-load-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the database's server runs as another account
-        cluster = Cluster(folder / "postgres")
-        cluster.start()
-        house: RunningHouse | None = None
+        site = RunningSite(folder)
         try:
-            make_site(cluster)
-            house = RunningHouse(
-                folder,
-                SMALL_MODEL,
-                MUNIMENT_DATABASE_URL=cluster.url("muniment_worker"),
-                MUNIMENT_ANSWER_TOKENS="80",
-            )
-            house.prepare(migrate=False)
-            house.start()
-            about = _fill(house, cluster, folder, people)
+            site.serve()
+            site.prepare()
+            site.start()
+            about = _fill(site, folder, people)
             _say("asking with and without the second wall")
-            known = json.loads(about.read_text())
-            who, library = known["people"][0], known["libraries"][0]["slug"]
-            wall = list(wall_cost.measure(house, cluster, who, known["password"], library))
-            looks, numbers = _run(house, cluster, folder, about, people, seconds)
+            wall = list(wall_cost.measure(site, about))
+            looks, numbers = _run(site, folder, about, people, seconds)
         finally:
-            if house:
-                house.stop()
-            cluster.stop()
+            site.stop()
     print(*wall, sep="\n")
     return max(_report(looks, numbers), int(any("NOT REACHED" in line for line in wall)))
 
 
-def _fill(house: RunningHouse, cluster: Cluster, folder: Path, people: int) -> Path:
+def _fill(site: RunningSite, folder: Path, people: int) -> Path:
     _say(f"making {people} people, {LIBRARIES} libraries and {DOCUMENTS} documents")
     made = subprocess.run(
         [sys.executable, "-m", "tests.quality.load_people", str(people), str(LIBRARIES)],
         cwd=ROOT,
-        env=house.environment | {"MUNIMENT_DATABASE_URL": cluster.url("postgres")},
+        env=site.environment | {"MUNIMENT_DATABASE_URL": site.cluster.url("postgres")},
         check=True,
         capture_output=True,
         text=True,
@@ -90,7 +77,7 @@ def _fill(house: RunningHouse, cluster: Cluster, folder: Path, people: int) -> P
         (texts / f"report-{number:03}.txt").write_bytes(long_text(number, 6))
     files = sorted(texts.iterdir())
     for at, library in enumerate(about["libraries"]):
-        house.manage(
+        site.manage(
             "ingest", *map(str, files[at::LIBRARIES]), "--library", library["slug"], "--wait", timeout=1800
         )
     words = {word for file in files[:20] for word in file.read_text().split() if len(word) > 4}
@@ -100,19 +87,19 @@ def _fill(house: RunningHouse, cluster: Cluster, folder: Path, people: int) -> P
 
 
 def _run(
-    house: RunningHouse, cluster: Cluster, folder: Path, about: Path, people: int, seconds: int
+    site: RunningSite, folder: Path, about: Path, people: int, seconds: int
 ) -> tuple[list[Look], list[dict[str, str]]]:
     signing_in = people // SIGN_INS_A_SECOND
     _say(f"signing in for {signing_in} s, then {seconds} s of work; load average {os.getloadavg()[0]:.1f}")
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "tests/quality/people.py"), "--headless"]
-    command += ["--host", house.url, "-u", str(people), "-r", str(SIGN_INS_A_SECOND), "--reset-stats"]
+    command += ["--host", site.url, "-u", str(people), "-r", str(SIGN_INS_A_SECOND), "--reset-stats"]
     command += ["-t", str(signing_in + seconds), "--csv", str(folder / "load"), "--only-summary", "-s", "3"]
     looks: list[Look] = []
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(5):
-            looks.append(_look(house, cluster))
+            looks.append(_look(site))
 
     watcher = threading.Thread(target=watch, daemon=True)
     with (folder / "locust.log").open("wb") as log:
@@ -131,12 +118,12 @@ def _run(
     return looks, list(csv.DictReader((folder / "load_stats.csv").open()))
 
 
-def _look(house: RunningHouse, cluster: Cluster) -> Look:
-    rows = cluster.sql(
+def _look(site: RunningSite) -> Look:
+    rows = site.cluster.sql(
         "SELECT kind, count(*) FROM jobs_job WHERE state IN ('ready', 'running') GROUP BY kind", "muniment"
     )
     jobs = {kind: int(number) for kind, number in (row.split("|") for row in rows.splitlines())}
-    memory = {name: state["rss"] or 0 for name, state in house.states().items()}
+    memory = {name: state["rss"] or 0 for name, state in site.states().items()}
     return Look(time.monotonic(), jobs, memory)
 
 

@@ -6,6 +6,7 @@ carrying the tenant along. Run by `make load`.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -13,30 +14,30 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.postgres import Cluster
-from tests.running import ROOT, RunningHouse, free_port
+from tests.running import ROOT, free_port
+from tests.running_site import RunningSite
 
 ROUNDS, REQUESTS = 7, 12
 REACH = 1.10
 
 
-def measure(
-    house: RunningHouse, cluster: Cluster, username: str, password: str, library: str
-) -> Iterator[str]:
+def measure(site: RunningSite, about: Path) -> Iterator[str]:
     """A line for each page, and what was not reached."""
+    known = json.loads(about.read_text())
     pages = {
-        "library": f"/libraries/{library}/",
+        "library": f"/libraries/{known['libraries'][0]['slug']}/",
         "libraries": "/documents/",
         "conversations": "/conversations/",
         "profile": "/profile",
     }
     with ExitStack() as both:
         walled, bare = (
-            both.enter_context(_signed_in(house, cluster.url(role), settings, username, password))
+            both.enter_context(_signed_in(site, role, settings, known["people"][0], known["password"]))
             for role, settings in (
                 ("muniment_web", "muniment.settings"),
                 ("postgres", "tests.quality.no_wall"),
@@ -63,7 +64,7 @@ def _seconds(client: httpx.Client, path: str) -> float:
 
 @contextmanager
 def _signed_in(
-    house: RunningHouse, database: str, settings: str, username: str, password: str
+    site: RunningSite, role: str, settings: str, username: str, password: str
 ) -> Iterator[httpx.Client]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -77,8 +78,8 @@ def _signed_in(
         "--no-access-log",
     ]
     environment: dict[str, Any] = {
-        **house.environment,
-        "MUNIMENT_DATABASE_URL": database,
+        **{name: value for name, value in site.environment.items() if "PASSWORD" not in name},
+        "MUNIMENT_DATABASE_URL": site.cluster.url(role),
         "MUNIMENT_DATABASE_POOL": "16",
         "DJANGO_SETTINGS_MODULE": settings,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "platform"), str(ROOT))),
@@ -89,7 +90,7 @@ def _signed_in(
     try:
         with httpx.Client(base_url=url, timeout=30, follow_redirects=True) as client:
             _wait(client)
-            house.post(client, "/sign-in", username=username, password=password)
+            site.post(client, "/sign-in", username=username, password=password)
             yield client
     finally:
         server.terminate()

@@ -1,10 +1,9 @@
-"""A site's database: roles made by its own script, tables of the owner, people served by another role."""
+"""A whole site, started once: its servers, its roles and every part as compose starts them."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,38 +11,27 @@ from uuid import uuid4
 import pytest
 
 from tests.postgres import Cluster
-from tests.running import ROOT, RunningHouse
+from tests.running_site import RunningSite
 from tests.upkeep.installation import Installation
 
-SCRIPT = ROOT / "deploy" / "postgres" / "roles.sql"
 # As migrations leave it; others are made from it.
 UNTOUCHED = "untouched"
-ROLES = ("owner", "web", "worker", "sequencer")
-
-
-def make_site(cluster: Cluster) -> None:
-    """The site's roles, and its tables made by the owner."""
-    cluster.script(SCRIPT, **{f"{role}_password": f"{role} of a test, long enough" for role in ROLES})
-    owner = os.environ | {
-        "MUNIMENT_DATABASE_URL": cluster.url("muniment_owner"),
-        "DJANGO_SETTINGS_MODULE": "workers.settings",
-    }
-    subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=owner, check=True)
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("site")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # the server runs as another account
-    cluster = Cluster(folder / "postgres")
-    cluster.start()
+def servers() -> Iterator[RunningSite]:
+    """Servers, roles and tables, and no part of ours yet."""
+    # Not below pytest's folder, which only its owner may enter: PostgreSQL runs as another account.
+    folder = Path(tempfile.mkdtemp(prefix="muniment-site-"))
+    folder.chmod(0o755)
+    site = RunningSite(folder)
     try:
-        make_site(cluster)
-        cluster.sql(f"CREATE DATABASE {UNTOUCHED} TEMPLATE muniment OWNER muniment_owner")
-        yield cluster
+        site.serve()
+        site.cluster.sql(f"CREATE DATABASE {UNTOUCHED} TEMPLATE muniment OWNER muniment_owner")
+        yield site
     finally:
-        cluster.stop()
+        site.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -67,12 +55,14 @@ def old_house(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
-    """All parts of a site, as a role that owns nothing."""
-    url = cluster.url("muniment_worker")
-    folder = Path(tmp_path_factory.mktemp("parts"))
-    house = RunningHouse(folder, MUNIMENT_DATABASE_URL=url, MUNIMENT_ANSWER_TOKENS="80")
-    house.prepare(migrate=False)
-    house.start()
-    yield house
-    house.stop()
+def cluster(servers: RunningSite) -> Cluster:
+    """A site's database: roles made by its own script, tables of the owner."""
+    return servers.cluster
+
+
+@pytest.fixture(scope="session")
+def site(servers: RunningSite) -> RunningSite:
+    """All parts of a site, each as a role that owns nothing."""
+    servers.prepare()
+    servers.start()
+    return servers

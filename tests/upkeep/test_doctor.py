@@ -32,12 +32,11 @@ from tests.engines.index_process import IndexProcess
 from tests.factories import make_tenant
 from tests.triggers import drop_trigger
 from tests.upkeep.installation import Installation
-from workers import guard
+from workers import guard, preflight
 from workers.engines import EngineFacts, Point, catalogue, connect
 from workers.engines.sparse import passage_vector
 from workers.upkeep import data, tasks
 from workers.upkeep.doctor import examine, examine_after_a_start, examine_and_store
-from workers.upkeep.parts import numbers, server
 
 
 def states() -> dict[str, str]:
@@ -225,8 +224,8 @@ def test_the_health_page_finds_rows_and_a_reply(broker: redis.Redis) -> None:
     ],
 )
 def test_brokers_with_known_holes_are_refused(facts: dict[str, str], accepted: bool) -> None:
-    _name, version, floor = server(facts)
-    assert (numbers(version) >= floor) is accepted
+    _name, version, floor = preflight.broker_version(facts)
+    assert (preflight.version_numbers(version) >= floor) is accepted
 
 
 @pytest.fixture
@@ -293,3 +292,21 @@ def test_the_index_is_compared_with_the_database(version: Version, index_process
     assert states()["index"] == "ok"
     index_process.kill()
     assert states()["index"] == "warn"
+
+
+def test_a_broker_that_drops_messages_is_a_fault(db: None, broker: redis.Redis) -> None:
+    assert states()["broker"] == "ok"
+    broker.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert states()["broker"] == "bad"
+        assert "set its maxmemory-policy to noeviction" in sentence("broker")
+    finally:
+        broker.config_set("maxmemory-policy", "noeviction")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "warns", "refuses"), [(3, False, False), (-7, True, False), (16, True, True)]
+)
+def test_clocks_may_differ_a_little(ahead: float, warns: bool, refuses: bool) -> None:
+    assert bool(preflight.clock_fault(ahead)) is warns
+    assert bool(preflight.clock_fault(ahead, refuses=True)) is refuses

@@ -20,6 +20,10 @@ class IndexUnavailable(Exception):
     """The passage index does not answer: it is starting, stopped or overloaded."""
 
 
+class IndexLocked(IndexUnavailable):
+    """The passage index answers, and refuses our key; the message says what to do."""
+
+
 class PromptTooLong(Exception):
     """The prompt and the room for an answer do not fit into the model's context."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -20,7 +21,15 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from muniment.scope import Scope
-from workers.engines import Hit, IndexFilter, IndexUnavailable, Point, SparseVector, StoredPoint
+from workers.engines import (
+    Hit,
+    IndexFilter,
+    IndexLocked,
+    IndexUnavailable,
+    Point,
+    SparseVector,
+    StoredPoint,
+)
 
 DENSE = "dense"
 WORDS = "words"
@@ -102,7 +111,10 @@ def _typed_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 def _error_for(status: int) -> Exception:
     if status in (401, 403):
-        return IndexUnavailable("The passage index does not accept our key. Check the index settings.")
+        return IndexLocked(
+            "The passage index does not accept our key: see the file that MUNIMENT_INDEX_KEY_FILE names, and "
+            "start index and workers again after a change."
+        )
     if status == 404:
         return IndexUnavailable(
             "The passage index has no collection yet. Wait until the workers have started."
@@ -121,6 +133,8 @@ def _client(url: str, api_key: str | None, timeout: int) -> QdrantClient:
     }
     # Proxies named in the environment are for the way out; the index is inside.
     settings["trust_env"] = False
+    # The settings take a plain address for this machine and an internal network only.
+    warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
     if url.startswith("unix:"):
         transport = httpx.HTTPTransport(uds=url.removeprefix("unix:"))
         return QdrantClient(url="http://index", transport=transport, **settings)

@@ -7,6 +7,9 @@ The stock `QdrantClient` cannot tell it from a server, except that every other r
 refused, and that a collection can only be searched with a filter. It has no key of its own: who can
 reach the socket may read and write, so a socket is for its owner only and a host must be this machine.
 
+Before a shard is opened the process walls itself in: it serves the socket it listens on, opens no other, sees
+no network, and touches no file but those of its folder and of its libraries.
+
 Exit codes: 0 after SIGTERM or SIGINT, 2 for wrong arguments, 3 when another process owns the folder,
 4 when the folder or the address cannot be opened.
 """
@@ -38,8 +41,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from workers import walls
 from workers.engines import index_bodies as bodies
-from workers.engines.index_store import BadVector, Collection, FolderInUse, FolderUnreadable, Store
+from workers.engines.index_store import BadVector, Collection, FolderInUse, FolderUnreadable, Store, own
 
 log = logging.getLogger("muniment.index")
 
@@ -295,18 +299,30 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
+class CannotListen(Exception):
+    """The address cannot be opened; the message says what to do."""
+
+
 def _listen(arguments: argparse.Namespace) -> socket.socket:
     """Called when the folder is ours, so a socket file that lies there belongs to nobody who lives."""
-    if not arguments.uds:
-        return socket.create_server((arguments.host, arguments.port), family=_family(arguments.host))
-    Path(arguments.uds).unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
     try:
-        listening.bind(arguments.uds)
-    finally:
-        os.umask(before)
+        if not arguments.uds:
+            return socket.create_server((arguments.host, arguments.port), family=_family(arguments.host))
+        Path(arguments.uds).unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        try:
+            listening.bind(arguments.uds)
+        finally:
+            os.umask(before)
+    except OSError as error:
+        raise CannotListen(f"The address cannot be opened ({error.strerror}); choose another.") from error
     return listening
+
+
+def _wall_in(folder: Path) -> None:
+    if missing := walls.shut_keeper(folder).missing():
+        log.warning("index.walls_missing layers=%s", ",".join(missing))
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -321,16 +337,14 @@ def _give_up(sentence: str, code: int) -> int:
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     try:
-        store = Store(arguments.folder)
+        lock = own(arguments.folder)
+        listening = _listen(arguments)
+        _wall_in(arguments.folder)  # before the shards are opened, which start threads
+        store = Store(arguments.folder, lock)
     except FolderInUse as error:
         return _give_up(str(error), 3)
-    except FolderUnreadable as error:
+    except (FolderUnreadable, CannotListen) as error:
         return _give_up(str(error), 4)
-    try:
-        listening = _listen(arguments)
-    except OSError as error:
-        store.close()
-        return _give_up(f"The address cannot be opened ({error.strerror}); choose another.", 4)
     # uvicorn raises the signal again after its own shutdown, when everything is closed already.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: sys.exit(0))

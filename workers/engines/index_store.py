@@ -111,28 +111,32 @@ class Collection:
                 raise BadVector(f"Vector dimension error: expected dim: {expected}, got {len(vector)}")
 
 
+def own(folder: Path) -> int:
+    """Make the folder this process's alone; gives the open lock. Raises `FolderInUse`, `FolderUnreadable`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FolderUnreadable("The index folder cannot be opened for writing.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise FolderInUse(
+            "The index folder is in use by another process. Stop that one, or give this one another folder."
+        ) from None
+    return lock
+
+
 class Store:
-    """All collections of a folder, which no other process may open meanwhile.
+    """All collections of a folder that is `own`: no other process may open it meanwhile.
 
     Raises `FolderInUse` or `FolderUnreadable`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, lock: int) -> None:
+        self._folder, self._lock = folder, lock
         self._creating = threading.Lock()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise FolderUnreadable("The index folder cannot be opened for writing.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise FolderInUse(
-                "The index folder is in use by another process. "
-                "Stop that one, or give this one another folder."
-            ) from None
         self._collections = {
             path.parent.name: _open(path.parent) for path in folder.glob("*/collection.json")
         }

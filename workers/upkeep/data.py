@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
@@ -21,6 +20,8 @@ from muniment.jobs.models import Kind
 from muniment.jobs.queries import Queue, queues
 from muniment.registry.queries import last_report
 from muniment.tenancy.queries import each_tenant
+from muniment.wall import fault_of_role
+from workers import preflight
 from workers.upkeep.difference import REPORT, SENTENCES, What
 from workers.upkeep.finding import Finding, bad, ok, warn
 
@@ -35,51 +36,51 @@ def has_tables() -> bool:
 
 
 def database() -> Iterator[Finding]:
-    damaged = bad(
-        "database",
-        _(
-            "The database is damaged. Stop Muniment, keep a copy of the data folder, and put the last backup "
-            "in place with `manage.py restore FILE --force`."
-        ),
-    )
     try:
         if not has_tables():
             yield warn("database", _("There is no database yet: `make up` makes it."))
-            return
-        if connection.vendor != "sqlite":
-            yield ok("database", _("It answers."))
-            return
-        with connection.cursor() as cursor:
-            found = cursor.execute("PRAGMA quick_check(1)").fetchone()[0]
-            mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
-    except DatabaseError:
-        yield damaged
-        return
+        elif connection.vendor == "sqlite":
+            yield _file()
+        else:
+            yield _server()
+    except DatabaseError as error:
+        is_file = connection.vendor == "sqlite"
+        yield bad("database", _damaged() if is_file else preflight.database_fault(error))
+
+
+def _file() -> Finding:
+    with connection.cursor() as cursor:
+        found = cursor.execute("PRAGMA quick_check(1)").fetchone()[0]
+        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
     if found != "ok":
-        yield damaged
-    elif mode != "wal":
-        yield bad(
+        return bad("database", _damaged())
+    if mode != "wal":
+        return bad(
             "database",
             _("It cannot write ahead (its mode is %(mode)s): put the data folder on a local disk.")
             % {"mode": mode},
         )
-    else:
-        yield ok("database", _("Its pages are whole and it writes ahead (WAL)."))
+    return ok("database", _("Its pages are whole and it writes ahead (WAL)."))
+
+
+def _server() -> Finding:
+    if fault := fault_of_role():
+        return bad("database", fault)
+    if fault := preflight.connections_fault():
+        return warn("database", fault)
+    return ok("database", _("It answers."))
+
+
+def _damaged() -> str:
+    return _(
+        "The database is damaged. Stop Muniment, keep a copy of the data folder, and put the last backup "
+        "in place with `manage.py restore FILE --force`."
+    )
 
 
 def migrations() -> Iterator[Finding]:
-    executor = MigrationExecutor(connection)
-    known, applied = set(executor.loader.disk_migrations), set(executor.loader.applied_migrations)
-    if applied - known:
-        yield bad(
-            "migrations",
-            _("The database was used by a newer version of Muniment: install that version again."),
-        )
-    elif plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        yield bad(
-            "migrations",
-            _("%(n)s changes of the database are not made yet: `make up` makes them.") % {"n": len(plan)},
-        )
+    if fault := preflight.schema_fault():
+        yield bad("migrations", fault)
     else:
         yield ok("migrations", _("The database is as this version needs it."))
 

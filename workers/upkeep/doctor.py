@@ -21,6 +21,7 @@ MACHINE: dict[str, Look] = {
     "libraries": machine.libraries,
     "offline": machine.offline,
     "data folder": machine.data_folder,
+    "secrets": machine.secrets,
     "disk": machine.disk,
     "models": parts.models,
     "database": data.database,

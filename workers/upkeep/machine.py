@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from django.utils.translation import gettext as _
 from muniment import switches
 from muniment.audit.models import AuditEvent
 from muniment.tenancy.queries import each_tenant
+from workers import preflight
 from workers.upkeep.finding import Finding, bad, ok, warn
 
 OLDEST_PYTHON = (3, 11)
@@ -84,10 +84,7 @@ def offline() -> Iterator[Finding]:
 
 def data_folder() -> Iterator[Finding]:
     folder = Path(settings.DATA_DIR)
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"doctor")
-    except OSError as error:
+    if error := preflight.cannot_write(folder):
         yield bad(
             "data folder",
             _("Nothing can be written there (%(why)s). Give the folder to the account that runs Muniment.")
@@ -99,6 +96,12 @@ def data_folder() -> Iterator[Finding]:
         yield warn("data folder", _("Others can read the file secret.key: give it the mode 600."))
     else:
         yield ok("data folder", _("It can be written, and its key is readable by its owner alone."))
+
+
+def secrets() -> Iterator[Finding]:
+    """Of a site; on one machine there is only the key in the data folder."""
+    if fault := preflight.secrets_fault():
+        yield warn("secrets", fault)
 
 
 def disk() -> Iterator[Finding]:
@@ -120,6 +123,11 @@ def clock() -> Iterator[Finding]:
     advice = _("Set the machine's clock, and keep it right with a time server.")
     if time.time() < Path(__file__).stat().st_mtime - CLOCK_SECONDS:
         yield bad("clock", _("The clock is behind the day this version was installed.") + " " + advice)
+        return
+    ahead = preflight.clock_ahead()
+    if fault := preflight.clock_fault(ahead):
+        too_far = preflight.clock_fault(ahead, refuses=True)
+        yield bad("clock", fault) if too_far else warn("clock", fault)
         return
     soon = timezone.now() + timedelta(seconds=CLOCK_SECONDS)
     if any(AuditEvent.objects.filter(occurred_at__gt=soon).exists() for _tenant in each_tenant()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,14 +16,19 @@ from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.registry.queries import present_engine, supervised
 from muniment.tenancy.queries import each_tenant
-from workers.engines import EngineFacts, EngineUnavailable, IndexUnavailable, PassageIndex, catalogue, connect
+from workers import preflight
+from workers.engines import (
+    EngineFacts,
+    EngineUnavailable,
+    IndexLocked,
+    IndexUnavailable,
+    PassageIndex,
+    catalogue,
+    connect,
+)
 from workers.engines.errors import ModelMissing
 from workers.upkeep.finding import Finding, away, bad, ok, warn
 
-# Older servers have holes that a client can use.
-OLDEST_VALKEY = (8, 1)
-OLDEST_REDIS = (8, 6, 3)
-SERVER_CLOCK_SECONDS = 5
 # Asking for each version takes some milliseconds.
 VERSIONS_COUNTED = 500
 
@@ -65,30 +69,18 @@ def broker() -> Iterator[Finding]:
         facts = client().info("server")
         seconds, _micro = client().time()
     except redis.RedisError:
-        yield away("broker", settings.BROKER_URL)
+        if fault := preflight.broker_door_fault():
+            yield bad("broker", fault)
+        else:
+            yield away("broker", settings.BROKER_URL)
         return
-    name, version, floor = server(facts)
-    words = {"name": name, "version": version, "floor": ".".join(map(str, floor))}
-    if numbers(version) < floor:
-        yield bad(
-            "broker",
-            _("%(name)s %(version)s has known holes: use %(floor)s or newer.") % words,
-        )
-    elif abs(time.time() - seconds) > SERVER_CLOCK_SECONDS:
+    name, version, _floor = preflight.broker_version(facts)
+    if fault := preflight.broker_door_fault() or preflight.broker_fault():
+        yield bad("broker", fault)
+    elif abs(time.time() - seconds) > preflight.CLOCK_SECONDS:
         yield warn("broker", _("Its machine's clock differs from ours: set both by a time server."))
     else:
-        yield ok("broker", _("%(name)s %(version)s answers.") % words)
-
-
-def server(facts: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
-    """Name, version and the oldest version that is accepted."""
-    if facts.get("server_name") == "valkey":
-        return "Valkey", str(facts["valkey_version"]), OLDEST_VALKEY
-    return "Redis", str(facts["redis_version"]), OLDEST_REDIS
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        yield ok("broker", _("%(name)s %(version)s answers.") % {"name": name, "version": version})
 
 
 def index() -> Iterator[Finding]:
@@ -97,6 +89,9 @@ def index() -> Iterator[Finding]:
     try:
         found = connect.index(catalogue.model(settings.EMBEDDER).dimension)
         compared, wrong = _miscounted(found)
+    except IndexLocked as error:
+        yield bad("index", str(error))
+        return
     except (IndexUnavailable, ModelMissing):
         yield away("index", settings.INDEX_URL)
         return

@@ -71,7 +71,7 @@ def _blocked(blocked: dict[str, Any]) -> Part:
 
 
 def _walls(walls: dict[str, Any]) -> Part:
-    name = _("Walls around readers and the model")
+    name = _("Walls around readers, model and index")
     if not walls["socket_refused"]:
         advice = _("A reader could open a socket here. Use a kernel of Linux 3.17 or newer with seccomp.")
         return Part(name, "", "down", _("open"), "", advice)

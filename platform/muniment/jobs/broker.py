@@ -38,6 +38,11 @@ def _place() -> dict[str, Any]:
     }
 
 
+def stranger() -> redis.Redis:
+    """A client that gives no name and no password: a broker on a network must refuse it."""
+    return redis.Redis.from_url(settings.BROKER_URL, socket_timeout=3, socket_connect_timeout=2)
+
+
 @cache
 def client() -> redis.Redis:
     """A client for this process. Calls fail after three seconds, so that a dead broker is noticed.

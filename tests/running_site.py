@@ -1,0 +1,238 @@
+"""A whole site for tests: each part of compose.yaml as processes of its own, with the settings and secrets
+that compose gives it.
+
+A container's name is an address of the loopback here, its volumes are folders, and it sees the secrets that
+its service lists and no others. PostgreSQL, Valkey and the proxy are the real servers with the files of their
+images; in the place of Qdrant's server, of which there is no wheel, stands the embedded index behind a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests import compose, valkey
+from tests.postgres import Cluster
+from tests.proxy import Proxy
+from tests.running import ROOT, SMALL_MODEL, START_SECONDS, RunningHouse, states_in
+
+NAME = "localhost"
+SERVERS = ("postgres", "valkey", "qdrant", "engine")
+PARTS = ("engine", "web", "ingest", "answer", "upkeep")
+MODELS = Path(os.environ.get("MUNIMENT_MODELS", ROOT / "var" / "models"))
+# Not what compose gives: for small documents and short answers, so that tests are quick.
+QUICK = {"MUNIMENT_ANSWER_TOKENS": "80", "MUNIMENT_FREE_DISK_MB": "50"}
+
+
+class RunningSite(RunningHouse):
+    """Start with `serve()`, `prepare()` and `start()`, end with `stop()`. Commands run as in `upkeep`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder, self.address = folder, loopback()
+        self.secrets = folder / "secrets"
+        self.services: dict[str, dict[str, Any]] = compose.site(
+            MUNIMENT_SITE_NAME=NAME, MUNIMENT_MODEL=SMALL_MODEL, MUNIMENT_SECRETS=str(self.secrets)
+        )["services"]
+        self.parts: dict[str, subprocess.Popen[bytes]] = {}
+        self.cluster = Cluster(folder / "postgres", self.secrets / "database_password", self.address)
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        self._proxy: Proxy | None = None
+        subprocess.run([sys.executable, "deploy/site_secrets.py", str(self.secrets)], cwd=ROOT, check=True)
+        self.data.mkdir()
+        self.environment = self.environment_of("upkeep")
+
+    def environment_of(self, service: str) -> dict[str, str]:
+        """What its process sees: nothing of ours but where Python is."""
+        given = self.services[service]["environment"] or {}
+        mounted = self._mount(service, self.folder / "mounted" / service)
+        run = self.run / service
+        run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(run),
+            **QUICK,
+            **{name: self._here(str(value), run, mounted) for name, value in given.items()},
+        }
+
+    def _here(self, value: str, run: Path, mounted: Path) -> str:
+        """A value of the compose file, for processes that share one machine."""
+        servers = "|".join(SERVERS)
+        for there, here in (
+            (rf"(?:(?<=^)|(?<=[@/]))(?:{servers})(?=:|$)", self.address),
+            (r"^0\.0\.0\.0\b", self.address),
+            (r"^172\.30\.251\.2$", "127.0.0.1"),  # where the proxy calls from
+            (r"^/run/secrets\b", str(mounted)),
+            (r"^/run/muniment\b", str(run)),
+            (r"^/data\b", str(self.data)),
+            (r"^/models\b", str(MODELS)),
+        ):
+            value = re.sub(there, here, value)
+        return value
+
+    def _mount(self, service: str, target: Path) -> Path:
+        """The secrets that the service lists."""
+        target.mkdir(parents=True, exist_ok=True)
+        for secret in self.services[service].get("secrets", []):
+            if not (target / secret["source"]).exists():
+                shutil.copy2(self.secrets / secret["source"], target)
+        return target
+
+    def serve(self) -> None:
+        """The servers that are not ours, the roles and the tables."""
+        self.cluster.start()
+        for name in ("valkey", "qdrant"):
+            (self.folder / name).mkdir()
+            self._mount(name, self.folder / name / "secrets")
+        self._servers["valkey"] = self._start_valkey()
+        self._servers["qdrant"] = self._start_qdrant()
+        self.make_roles()
+        self.run_once("migrate")
+
+    def make_roles(self) -> None:
+        settings = self.environment_of("roles") | {"SECRETS": str(self.folder / "mounted" / "roles")}
+        subprocess.run(["sh", "deploy/postgres/roles.sh"], cwd=ROOT, env=settings, check=True)
+
+    @contextlib.contextmanager
+    def without_broker(self) -> Iterator[None]:
+        """The broker has ended, and comes back with what it was told."""
+        self._servers["valkey"].terminate()
+        self._servers["valkey"].wait(timeout=30)
+        try:
+            yield
+        finally:
+            self._servers["valkey"] = self._start_valkey()
+
+    def _start_valkey(self) -> subprocess.Popen[bytes]:
+        return valkey.start(self.folder / "valkey", self.address)
+
+    def _start_qdrant(self) -> subprocess.Popen[bytes]:
+        folder = self.folder / "qdrant"
+        settings = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'platform'}"}
+        settings |= {"SECRETS": str(folder / "secrets"), "QDRANT": sys.executable}
+        serving = ["-m", "tests.keyed_index", "--host", self.address, "--port", "6333"]
+        with (folder / "qdrant.log").open("ab") as log:
+            return subprocess.Popen(
+                ["sh", "deploy/qdrant/start.sh", *serving, "--folder", str(folder / "storage")],
+                cwd=ROOT,
+                env=settings,
+                stdout=log,
+                stderr=log,
+            )
+
+    def run_once(self, service: str, **changed: str) -> None:
+        """A service that does one thing and ends."""
+        command = [sys.executable, "manage.py", *self.services[service]["command"]]
+        settings = self.environment_of(service) | changed
+        done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def prepare(self, migrate: bool = False) -> None:
+        super().prepare(migrate)
+
+    def start(self) -> None:
+        for name in PARTS:
+            self.start_part(name)
+        proxy = self.folder / "proxy"
+        proxy.mkdir(exist_ok=True)
+        settings = {name: str(value) for name, value in self.services["proxy"]["environment"].items()}
+        self._proxy = Proxy.start(proxy, (self.address, 8000), settings)
+        self.url = f"https://{NAME}:{self._proxy.https}"
+        self.wait_until_ready()
+        self._wait_for_the_proxy()
+
+    def start_part(self, name: str, **changed: str) -> subprocess.Popen[bytes]:
+        """As the container's command starts it; its output is in `logs/NAME.log`."""
+        self.log.parent.joinpath("logs").mkdir(exist_ok=True)
+        with self.log_of(name).open("ab") as log:
+            part = subprocess.Popen(
+                [sys.executable, "manage.py", *self.services[name]["command"]],
+                cwd=ROOT,
+                env=self.environment_of(name) | changed,
+                stdout=log,
+                stderr=log,
+            )
+        self.parts[name] = part
+        return part
+
+    def refusal(self, name: str, **changed: str) -> str:
+        """What a part says that must not start with these settings; it may say one sentence and no more."""
+        command = [sys.executable, "manage.py", *self.services[name]["command"]]
+        settings = self.environment_of(name) | {"MUNIMENT_RUN": str(self.folder / "refused")} | changed
+        done = subprocess.run(
+            command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        return done.stderr.strip()
+
+    def log_of(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def _wait_for_the_proxy(self) -> None:
+        assert self._proxy
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError, httpx.HTTPError):
+                self.trusted = self._proxy.trusted()
+                if httpx.get(f"{self.url}/health", verify=self.trusted).status_code == 200:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(self._proxy.log.read_text())
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for name, part in self.parts.items():
+                assert part.poll() is None, self.log_of(name).read_text()[-3000:]
+            states = self.states()
+            if len(states) == len(self.parts) and all(part["state"] == "ready" for part in states.values()):
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"not ready after {seconds} s: {self.states()}")
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for name in self.parts:
+            found |= states_in(self.run / name)
+        return found
+
+    def stop_part(self, name: str) -> None:
+        part = self.parts.pop(name)
+        part.send_signal(signal.SIGTERM)
+        part.wait(timeout=60)
+
+    def stop(self) -> None:
+        """As `docker compose down`: the parts first, then what they need."""
+        for part in self.parts.values():
+            part.send_signal(signal.SIGTERM)
+        for part in self.parts.values():
+            part.wait(timeout=60)
+        self.parts.clear()
+        if self._proxy:
+            self._proxy.stop()
+        for server in self._servers.values():
+            server.terminate()
+            server.wait(timeout=30)
+        self.cluster.stop()
+
+
+def loopback() -> str:
+    """An address of this machine where the usual ports are free, whatever else runs here."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
+        with contextlib.suppress(OSError), socket.create_server((address, 5432)):
+            return address
