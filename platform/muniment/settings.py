@@ -229,6 +229,9 @@ STORAGES = {
 }
 SERVESTATIC_USE_FINDERS = True
 
+# Nobody is written to: Django would tell its administrators of errors by mail, with the request in it.
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
