@@ -16,7 +16,7 @@ PASSWORD = "MUNIMENT_DATABASE_PASSWORD"  # noqa: S105 - the name of a setting, n
 CONNECT_SECONDS = 5
 # Connections that the threads of a process share; 0 gives each thread its own, which it keeps for a minute.
 POOL = "MUNIMENT_DATABASE_POOL"
-POOL_SECONDS = 10
+POOL_SECONDS = 5
 # What a query may ask of the server besides its place: how the connection is protected, and by whom.
 OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 

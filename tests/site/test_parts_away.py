@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,11 +12,10 @@ from uuid import UUID
 
 import httpx
 import pytest
-import redis
 
 from tests.faults.look import DIMENSION, eventually, long_text
 from tests.postgres import Cluster
-from tests.running import RunningHouse
+from tests.running_site import RunningSite
 from workers.engines.index import QdrantIndex
 
 # Long enough to be noticed by everybody who holds a connection.
@@ -37,12 +37,12 @@ EVENTS = "SELECT count(*) FROM audit_event WHERE action = '{}' AND object_ref = 
 
 
 @pytest.fixture
-def client(site: RunningHouse) -> Iterator[httpx.Client]:
+def client(site: RunningSite) -> Iterator[httpx.Client]:
     with closing(site.client("staff")) as client:
         yield client
 
 
-def restart_the_database(site: RunningHouse, cluster: Cluster, client: httpx.Client) -> None:
+def restart_the_database(site: RunningSite, cluster: Cluster, client: httpx.Client) -> None:
     """As when the power of its machine went. Meanwhile no page pretends, and none shows what broke."""
     cluster.stop(immediately=True)
     until = time.monotonic() + AWAY_SECONDS
@@ -58,9 +58,10 @@ def restart_the_database(site: RunningHouse, cluster: Cluster, client: httpx.Cli
         cluster.start()
 
 
-def empty_the_broker(site: RunningHouse, cluster: Cluster, client: httpx.Client) -> None:
-    with redis.Redis(unix_socket_path=str(site.run / "valkey.sock")) as broker:
-        broker.flushall()
+def empty_the_broker(site: RunningSite, cluster: Cluster, client: httpx.Client) -> None:
+    """As when its disk was lost."""
+    with site.without_broker():
+        shutil.rmtree(site.folder / "valkey" / "appendonlydir")
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,8 @@ def empty_the_broker(site: RunningHouse, cluster: Cluster, client: httpx.Client)
 )
 @pytest.mark.timeout(600)
 def test_an_ingest_and_an_answer_go_on(
-    take_away: Callable[[RunningHouse, Cluster, httpx.Client], None],
-    site: RunningHouse,
+    take_away: Callable[[RunningSite, Cluster, httpx.Client], None],
+    site: RunningSite,
     cluster: Cluster,
     client: httpx.Client,
     tmp_path: Path,
@@ -96,7 +97,9 @@ def test_an_ingest_and_an_answer_go_on(
     assert name in client.get("/libraries/handbook/").text
 
     version, tenant, document = rows(VERSION, name)[0].split("|")
-    with closing(QdrantIndex(f"unix:{site.run}/index.sock", DIMENSION)) as index:
+    key = (site.secrets / "index_key").read_text().strip()
+    url = site.environment["MUNIMENT_INDEX_URL"]
+    with closing(QdrantIndex(url, DIMENSION, api_key=key)) as index:
         points = sorted(str(p.id) for p in index.stored_points(UUID(tenant)) if str(p.version) == version)
     assert points == rows(PASSAGES, version)
     assert rows(EVENTS, "document.published", document) == ["1"]
