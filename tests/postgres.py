@@ -87,6 +87,11 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def dump(self, database: str) -> str:
+        """Everything in it, as pg_dump writes it."""
+        place = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres")
+        return self._run("pg_dump", *place, database)
+
     def _answers(self) -> bool:
         ready = self._as_account("pg_isready", "-h", str(self.folder), "-p", str(self.port), "-q")
         return subprocess.run(ready, check=False).returncode == 0

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class RunningSite(RunningHouse):
         )["services"]
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
         self.cluster = Cluster(folder / "postgres", self.secrets / "database_password", self.address)
-        self._servers: list[subprocess.Popen[bytes]] = []
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._proxy: Proxy | None = None
         subprocess.run([sys.executable, "deploy/site_secrets.py", str(self.secrets)], cwd=ROOT, check=True)
         self.data.mkdir()
@@ -96,14 +97,27 @@ class RunningSite(RunningHouse):
         for name in ("valkey", "qdrant"):
             (self.folder / name).mkdir()
             self._mount(name, self.folder / name / "secrets")
-        self._servers.append(valkey.start(self.folder / "valkey", self.address))
-        self._servers.append(self._start_qdrant())
+        self._servers["valkey"] = self._start_valkey()
+        self._servers["qdrant"] = self._start_qdrant()
         self.make_roles()
         self.run_once("migrate")
 
     def make_roles(self) -> None:
         settings = self.environment_of("roles") | {"SECRETS": str(self.folder / "mounted" / "roles")}
         subprocess.run(["sh", "deploy/postgres/roles.sh"], cwd=ROOT, env=settings, check=True)
+
+    @contextlib.contextmanager
+    def without_broker(self) -> Iterator[None]:
+        """The broker has ended, and comes back with what it was told."""
+        self._servers["valkey"].terminate()
+        self._servers["valkey"].wait(timeout=30)
+        try:
+            yield
+        finally:
+            self._servers["valkey"] = self._start_valkey()
+
+    def _start_valkey(self) -> subprocess.Popen[bytes]:
+        return valkey.start(self.folder / "valkey", self.address)
 
     def _start_qdrant(self) -> subprocess.Popen[bytes]:
         folder = self.folder / "qdrant"
@@ -210,7 +224,7 @@ class RunningSite(RunningHouse):
         self.parts.clear()
         if self._proxy:
             self._proxy.stop()
-        for server in self._servers:
+        for server in self._servers.values():
             server.terminate()
             server.wait(timeout=30)
         self.cluster.stop()
