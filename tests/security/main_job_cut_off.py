@@ -1,6 +1,7 @@
 """The whole main job on a machine that is cut off, then attempts that must be caught; prints what was seen.
 
-Started by the test under `cut_off.COMMAND`: python -m tests.security.main_job_cut_off FOLDER
+Started by the test under `cut_off.COMMAND`: python -m tests.security.main_job_cut_off FOLDER [site]
+With `site` it is a site's, on PostgreSQL and with every part as its container starts it; else one machine's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from muniment import __version__
 from tests import planted
 from tests.ingest.make import pdf
 from tests.running import RunningHouse
+from tests.running_site import RunningSite
 from tests.security.cut_off import Sink, cut_off
 
 TEXT = "A leak of the old boiler is reported within 36 hours of being seen."
@@ -33,23 +35,25 @@ NATIVE_ATTEMPT = "from tests import planted; print(planted.outcome(planted.nativ
 def main() -> None:
     folder = Path(sys.argv[1])
     sink = cut_off()
-    house = RunningHouse(folder)
+    house = RunningSite(folder) if sys.argv[2:] == ["site"] else RunningHouse(folder)
     began = time.monotonic()
     try:
+        if isinstance(house, RunningSite):
+            house.serve()
         told: dict[str, Any] = {"job": main_job(house, folder)}
         told |= {"seconds": round(time.monotonic() - began, 1), "left": sink.take()}
         told["blocked"] = blocked(house)
         told["planted"] = planted_attempts(house, sink)
         told["report"] = report(house, folder, told)
+        told["blocked_then"] = blocked(house)
     finally:
         house.stop()
-    told["blocked_then"] = blocked(house)
     (folder / "told.json").write_text(json.dumps(told))
 
 
 def main_job(house: RunningHouse, folder: Path) -> dict[str, Any]:
     """Accounts, every part, a PDF, a question, the page of a source with its picture."""
-    house.prepare()
+    house.prepare(migrate=not isinstance(house, RunningSite))
     house.start()
     manual = folder / "boiler-manual.pdf"
     manual.write_bytes(pdf([[(72, 760, 11, TEXT)]]))
@@ -133,10 +137,7 @@ def report(house: RunningHouse, folder: Path, told: dict[str, Any]) -> dict[str,
 
 def blocked(house: RunningHouse) -> int:
     """How many events of the trail say that something was kept from calling out."""
-    code = (
-        "from muniment.audit.models import AuditEvent;"
-        "print(AuditEvent.objects.filter(action='egress.blocked').count())"
-    )
+    code = "from muniment.audit.queries import calls_blocked; print(calls_blocked()['events'])"
     return int(in_django(house, code))
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,21 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTHING: dict[str, list[object]] = {"packets": [], "names": []}
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("cut-off")
-    command = [*COMMAND, sys.executable, "-m", "tests.security.main_job_cut_off", str(folder)]
+@pytest.fixture(scope="module", params=["site", pytest.param("machine", marks=pytest.mark.deep)])
+def told(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Of a site on PostgreSQL, and of one machine."""
+    # Not below pytest's folder, which only its owner may enter: PostgreSQL runs as another account.
+    folder = Path(tempfile.mkdtemp(prefix="muniment-cut-off-"))
+    folder.chmod(0o755)
+    command = [*COMMAND, sys.executable, "-m", "tests.security.main_job_cut_off", str(folder), request.param]
     paths = os.pathsep.join([str(ROOT), str(ROOT / "platform")])
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads((folder / "told.json").read_text()))
+    yield dict(json.loads((folder / "told.json").read_text()))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_main_job_is_done_without_a_network(told: dict[str, Any]) -> None:
