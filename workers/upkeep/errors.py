@@ -29,3 +29,7 @@ class RestoreFailed(Exception):
 
 class NoTestResult(Exception):
     """The file is not what the test that nothing leaves writes."""
+
+
+class CertificateUnusable(Exception):
+    """Browsers would refuse the proxy's certificate, or it cannot be read; the message says what to do."""
