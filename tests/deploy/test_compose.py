@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "compose.yaml").read_text()
 EXAMPLE = (ROOT / "deploy" / "env.example").read_text()
 # They do one thing and end.
-ONCE = {"migrate", "models", "move", "roles"}
+ONCE = {"certificate", "migrate", "models", "move", "roles"}
 PARTS = {"web", "ingest", "answer", "upkeep", "engine", "engine-gpu"}
 VENDORS = {"proxy", "postgres", "valkey", "qdrant"}
 Services = dict[str, dict[str, Any]]
@@ -71,8 +71,9 @@ def test_both_engines_answer_to_the_same_name(services: Services) -> None:
 def test_only_the_proxy_is_opened(services: Services) -> None:
     assert [name for name, service in services.items() if service.get("ports")] == ["proxy"]
     assert {port["target"] for port in services["proxy"]["ports"]} == {8080, 8443}
-    assert not any("network_mode" in service for name, service in services.items() if name != "models")
-    assert services["models"]["network_mode"] == "none"
+    alone = {"certificate", "models"}
+    assert not any("network_mode" in service for name, service in services.items() if name not in alone)
+    assert {services[name]["network_mode"] for name in alone} == {"none"}
 
 
 def test_only_the_proxy_is_on_a_network_that_is_not_internal(site: dict[str, Any]) -> None:
@@ -152,7 +153,7 @@ def test_nobody_starts_before_what_it_needs(services: Services) -> None:
     assert needs("migrate") == {"roles": done}
     assert needs("move") == {"migrate": done}
     assert needs("web") == {"migrate": done, "valkey": well}
-    assert needs("proxy") == {"web": well}
+    assert needs("proxy") == {"certificate": done, "web": well}
     for worker in ("ingest", "answer", "upkeep"):
         assert needs(worker) == {"migrate": done, "valkey": well, "qdrant": well}
 

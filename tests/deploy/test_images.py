@@ -108,11 +108,11 @@ def test_the_vendors_versions_are_those_that_are_tried_here() -> None:
 
 def test_the_vendors_versions_are_above_the_floors() -> None:
     from workers.engines.index import OLDEST_SERVER
-    from workers.upkeep.parts import OLDEST_VALKEY, numbers
+    from workers.preflight import OLDEST_VALKEY, version_numbers
 
     def version(name: str) -> tuple[int, ...]:
         text = (ROOT / "deploy" / name / "Dockerfile").read_text()
-        return numbers(re.findall(r"^FROM \S+?:v?([\d.]+)", text, re.MULTILINE)[0])
+        return version_numbers(re.findall(r"^FROM \S+?:v?([\d.]+)", text, re.MULTILINE)[0])
 
     assert version("valkey") >= (9, *OLDEST_VALKEY[2:])
     # Before this one a key for reading was enough for the door between servers.

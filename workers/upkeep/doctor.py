@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from muniment.registry.queries import last_checks
 from muniment.registry.services import store_checks
-from workers.upkeep import data, machine, parts
+from workers.upkeep import certificate, data, machine, parts
 from workers.upkeep.finding import Finding, State, bad
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ MACHINE: dict[str, Look] = {
     "offline": machine.offline,
     "data folder": machine.data_folder,
     "secrets": machine.secrets,
+    "certificate": certificate.look,
     "disk": machine.disk,
     "models": parts.models,
     "database": data.database,

@@ -33,3 +33,7 @@ class MoveFailed(Exception):
 
 class NoTestResult(Exception):
     """The file is not what the test that nothing leaves writes."""
+
+
+class CertificateUnusable(Exception):
+    """Browsers would refuse the proxy's certificate, or it cannot be read; the message says what to do."""
