@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests import compose, valkey
 from tests.postgres import Cluster
@@ -30,6 +31,8 @@ from tests.proxy import Proxy
 from tests.running import ROOT, SMALL_MODEL, START_SECONDS, RunningHouse, states_in
 
 NAME = "localhost"
+# Where a second web part listens.
+COPY_PORT = 8001
 SERVERS = ("postgres", "valkey", "qdrant", "engine")
 PARTS = ("engine", "web", "ingest", "answer", "upkeep")
 MODELS = Path(os.environ.get("MUNIMENT_MODELS", ROOT / "var" / "models"))
@@ -55,11 +58,11 @@ class RunningSite(RunningHouse):
         self.data.mkdir()
         self.environment = self.environment_of("upkeep")
 
-    def environment_of(self, service: str) -> dict[str, str]:
-        """What its process sees: nothing of ours but where Python is."""
+    def environment_of(self, service: str, copy: str = "") -> dict[str, str]:
+        """What its process sees: nothing of ours but where Python is. A copy has its own run folder."""
         given = self.services[service]["environment"] or {}
         mounted = self._mount(service, self.folder / "mounted" / service)
-        run = self.run / service
+        run = self.run / (copy or service)
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {
             "PATH": os.environ["PATH"],
@@ -93,14 +96,23 @@ class RunningSite(RunningHouse):
 
     def serve(self) -> None:
         """The servers that are not ours, the roles and the tables."""
-        self.cluster.start()
         for name in ("valkey", "qdrant"):
             (self.folder / name).mkdir()
             self._mount(name, self.folder / name / "secrets")
-        self._servers["valkey"] = self._start_valkey()
-        self._servers["qdrant"] = self._start_qdrant()
+        self.start_servers()
         self.make_roles()
         self.run_once("migrate")
+
+    def start_servers(self) -> None:
+        self.cluster.start()
+        self._servers = {"valkey": self._start_valkey(), "qdrant": self._start_qdrant()}
+
+    def stop_servers(self) -> None:
+        for server in self._servers.values():
+            server.terminate()
+            server.wait(timeout=30)
+        self._servers.clear()
+        self.cluster.stop()
 
     def make_roles(self) -> None:
         settings = self.environment_of("roles") | {"SECRETS": str(self.folder / "mounted" / "roles")}
@@ -168,6 +180,34 @@ class RunningSite(RunningHouse):
         self.parts[name] = part
         return part
 
+    def start_copy(self, name: str) -> str:
+        """A second one of a part, as on another host, with process ids of its own; gives its name here."""
+        copy = f"{name}-2"
+        alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        alone += [] if os.geteuid() == 0 else ["--map-root-user"]
+        self.log.parent.joinpath("logs").mkdir(exist_ok=True)
+        with self.log_of(copy).open("ab") as log:
+            self.parts[copy] = subprocess.Popen(
+                [*alone, sys.executable, "manage.py", *self.services[name]["command"]],
+                cwd=ROOT,
+                env=self.environment_of(name, copy) | {"MUNIMENT_PORT": str(COPY_PORT)},
+                stdout=log,
+                stderr=log,
+            )
+        return copy
+
+    def machine_of(self, name: str) -> str:
+        """How leases name where a part runs: the boot, and whose process ids they are."""
+        (process,) = psutil.Process(self.parts[name].pid).children()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        return f"{boot}-{Path(f'/proc/{process.pid}/ns/pid').stat().st_ino}"
+
+    def kill_part(self, name: str) -> None:
+        """As a host that loses its power: all its processes at once."""
+        part = self.parts.pop(name)
+        part.kill()
+        part.wait(timeout=20)
+
     def refusal(self, name: str, **changed: str) -> str:
         """What a part says that must not start with these settings; it may say one sentence and no more."""
         command = [sys.executable, "manage.py", *self.services[name]["command"]]
@@ -205,10 +245,8 @@ class RunningSite(RunningHouse):
         raise AssertionError(f"not ready after {seconds} s: {self.states()}")
 
     def states(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for name in self.parts:
-            found |= states_in(self.run / name)
-        return found
+        told = {name: states_in(self.run / name) for name in self.parts}
+        return {name: facts for name, states in told.items() for facts in states.values()}
 
     def stop_part(self, name: str) -> None:
         part = self.parts.pop(name)
@@ -224,10 +262,7 @@ class RunningSite(RunningHouse):
         self.parts.clear()
         if self._proxy:
             self._proxy.stop()
-        for server in self._servers.values():
-            server.terminate()
-            server.wait(timeout=30)
-        self.cluster.stop()
+        self.stop_servers()
 
 
 def loopback() -> str:

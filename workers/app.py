@@ -46,7 +46,9 @@ app.conf.update(
     },
     enable_utc=True,
     timezone="UTC",
-    beat_schedule_filename=str(settings.DATA_DIR / "beat"),
+    beat_scheduler="workers.clock:SharedClock",
+    # When each clock sent what; the data folder may be shared by several.
+    beat_schedule_filename=str(settings.RUN_DIR / "beat"),
     beat_schedule={
         "sweep": {
             "task": "upkeep.sweep",

@@ -27,13 +27,15 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def serves_http(url: str, path: str) -> Check:
-    """True when GET `path` at `unix:/socket` or `http://host:port` is answered, but not with 5xx."""
+    """True when GET `path` is answered, but not with 5xx. `url` is `unix:/socket` or of http(s)."""
 
     def check() -> bool:
         if url.startswith("unix:"):
             connection: http.client.HTTPConnection = _UnixConnection(url.removeprefix("unix:"))
         else:
-            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
+            place = urlsplit(url)
+            kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+            connection = kind(place.netloc, timeout=SECONDS)
         with contextlib.closing(connection):
             connection.request("GET", path, headers={"Connection": "close"})
             return connection.getresponse().status < 500

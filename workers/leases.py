@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psutil
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job
@@ -30,7 +32,7 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """Held while work makes progress. There is no thread that renews it: who hangs, loses it."""
+    """Held while work makes progress: who hangs, loses it."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -54,6 +56,29 @@ class Lease:
         if not jobs.finish(self.job):
             raise LeaseLost
 
+    @contextmanager
+    def kept(self, seconds: float) -> Iterator[None]:
+        """Renewed meanwhile, at most for `seconds`: for work that is silent for long but ends by itself.
+
+        Who loses it all the same learns of that at the next `beat`.
+        """
+        over, until = threading.Event(), time.monotonic() + seconds
+
+        def keep() -> None:
+            held = True
+            while held and not over.wait(settings.LEASE_SECONDS / 8) and time.monotonic() < until:
+                with suppress(OperationalError):  # the next one may get through
+                    held = jobs.renew(self.job)
+            connection.close()
+
+        keeper = threading.Thread(target=keep, name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
+
 
 def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = False) -> None:
     """Take a job and do it. `do` ends the work's own rows; here the job's row is ended.
@@ -75,7 +100,7 @@ def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = 
         except LeaseLost:
             log.info("job.lease_lost kind=%s", job.kind)
         except (IndexUnavailable, EngineUnavailable) as error:
-            log.warning("job.waits kind=%s for=%s", job.kind, type(error).__name__)
+            log.warning("job.waits kind=%s for=%s", job.kind, _setting_of(error))
             # An index that came back empty needs its collection made again.
             connect.index.cache_clear()
             jobs.give_back(job, RETRY_SECONDS, type(error).__name__, counts=not patient)
@@ -106,6 +131,11 @@ def _once_it_answers(say: Callable[[], object]) -> None:
             return
         except (OperationalError, InterfaceError):
             time.sleep(1)
+
+
+def _setting_of(error: IndexUnavailable | EngineUnavailable) -> str:
+    """The setting that says where the part is that does not answer."""
+    return "MUNIMENT_INDEX_URL" if isinstance(error, IndexUnavailable) else "MUNIMENT_ENGINE_URL"
 
 
 def free_the_dead() -> int:

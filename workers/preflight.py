@@ -38,6 +38,10 @@ OLDEST_VALKEY = (8, 1)
 OLDEST_REDIS = (8, 6, 3)
 
 
+class DatabaseAway(CannotServe):
+    """The database cannot be reached, or is starting: whoever needs it waits."""
+
+
 def check(names: Iterable[str]) -> list[str]:
     """What to warn of before these parts start. Raises CannotServe where they must not."""
     if not SERVE_PEOPLE & set(names):
@@ -47,7 +51,8 @@ def check(names: Iterable[str]) -> list[str]:
         faults = [fault_of_role(), schema_fault(), clock_fault(ahead, refuses=True)]
         warnings = [clock_fault(ahead), connections_fault()]
     except DatabaseError as error:
-        raise CannotServe(database_fault(error)) from error
+        kind = DatabaseAway if _is_away(error) else CannotServe
+        raise kind(database_fault(error)) from error
     finally:
         connection.close()  # the parts are forked from here
     faults.append(broker_door_fault())
@@ -79,6 +84,14 @@ def cannot_write(folder: Path) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def _is_away(error: DatabaseError) -> bool:
+    """What a server says itself is FATAL; that it starts, stops or recovers passes."""
+    if connection.vendor != "postgresql" or not isinstance(error, OperationalError):
+        return False
+    passes = re.search("starting up|shutting down|recovery", str(error))
+    return bool(passes) or "FATAL" not in str(error)
 
 
 def database_fault(error: DatabaseError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import psutil
 from django.conf import settings
+from django.db import connection
 
 from muniment.environment import near
-from workers import checks
+from workers import checks, needs
 from workers.engines import catalogue
+from workers.preflight import SERVE_PEOPLE
 from workers.supervisor import Process
 
 MEGABYTE = 1_000_000
@@ -34,17 +37,26 @@ class UnknownPart(Exception):
 
 
 def table(only: str | None = None) -> list[Process]:
-    """The parts that run on this machine, or the named one of them alone, waiting for no other.
+    """The parts that run on this machine, or the named one of them alone.
 
     A part that is given by a URL runs elsewhere and is left out. Raises UnknownPart, and
     ModelMissing and ModelDamaged where the engine is among them: it cannot start without its models.
     """
     makers = _makers()
     if only is None:
-        return [make() for make in makers.values()]
+        return [_placed(make(), set(makers)) for make in makers.values()]
     if only not in makers:
         raise UnknownPart(f"There is no part {only!r} here. There are: {', '.join(makers)}.")
-    return [replace(makers[only](), after=())]
+    return [_placed(makers[only](), set())]
+
+
+def _placed(part: Process, here: set[str]) -> Process:
+    """A part beside those that run here: what runs elsewhere it asks itself."""
+    elsewhere = {"valkey": needs.broker, "index": needs.index} if part.name in SERVE_PEOPLE else {}
+    asked = [make() for name, make in elsewhere.items() if name in part.after and name not in here]
+    if part.name in SERVE_PEOPLE and connection.vendor == "postgresql":
+        asked.insert(0, needs.database())
+    return replace(part, after=tuple(name for name in part.after if name in here), needs=tuple(asked))
 
 
 def _makers() -> dict[str, Callable[[], Process]]:
@@ -200,7 +212,9 @@ def _upkeep() -> Process:
 
 
 def _celery(name: str, queues: str, options: list[str], memory: int) -> Process:
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-n", f"{name}@%h"]
+    # Two copies on one host have the same host name, two in containers the same folder.
+    node = f"{name}-{hashlib.sha256(str(settings.RUN_DIR).encode()).hexdigest()[:6]}@%h"
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-n", node]
     command += ["-Q", queues, "--loglevel=INFO", "--without-mingle", "--without-gossip", *options]
     return Process(
         name=name,

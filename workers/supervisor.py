@@ -28,10 +28,11 @@ from typing import IO, Any
 import psutil
 
 from workers import heartbeat
-from workers.guard import kill_and_reap
+from workers.guard import CannotServe, kill_and_reap
 
 LAUNCH = Path(__file__).with_name("launch.py")
 TICK_SECONDS = 0.1
+NEED_SECONDS = 1.0
 SILENT_SECONDS = 30.0
 CALM_SECONDS = 60.0
 LONGEST_REST_SECONDS = 30.0
@@ -40,7 +41,7 @@ LOGS_KEPT = 3
 
 
 class State(StrEnum):
-    WAITING = "waiting"  # for the parts it needs
+    WAITING = "waiting"  # for the parts and servers it needs
     STARTING = "starting"
     READY = "ready"
     STOPPING = "stopping"
@@ -49,13 +50,25 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Need:
+    """A server that somebody else runs. `check` may raise what it meets; `CannotServe` ends everything."""
+
+    name: str
+    check: Callable[[], bool]
+
+
+@dataclass(frozen=True)
 class Process:
-    """A part: its command, how to ask whether it serves, what it needs first, and its limits."""
+    """A part: its command, how to ask whether it serves, what it needs first, and its limits.
+
+    `after` are parts under the same supervisor, `needs` what answers elsewhere.
+    """
 
     name: str
     command: Sequence[str]
     check: Callable[[], bool]
     after: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     sockets: tuple[Path, ...] = ()
     memory: int = 2_000_000_000
@@ -75,7 +88,8 @@ class Part:
         self.changed = time.time()
         self.started = self.seen = self.asked = self.deadline = self.measured = 0.0
         self.answer: Future[bool] | None = None
-        self.reason = ""
+        self.missing: Future[list[str]] | None = None
+        self.reason = self.waits = ""
         self.restarts = self.failures = self.memory = 0
 
     def move(self, state: State) -> None:
@@ -91,7 +105,7 @@ class Part:
             "since": self.changed,
             "restarts": self.restarts,
             "rss": self.memory,
-            "reason": self.reason,
+            "reason": self.waits or self.reason,
         }
 
 
@@ -110,6 +124,7 @@ class Supervisor:
         self.run_dir, self.logs, self.ready = run_dir, logs, ready
         self.silent_seconds = silent_seconds
         self.stopping = False
+        self.refusal = ""
         self._hurry = self._told_ready = False
         self._began = time.monotonic()
         self._published: list[dict[str, Any]] = []
@@ -128,7 +143,7 @@ class Supervisor:
         self._publish()
         self.say("Everything is stopped.")
         self._askers.shutdown(wait=False, cancel_futures=True)
-        return 0
+        return 1 if self.refusal else 0
 
     def say(self, text: str) -> None:
         # The terminal may be gone while the parts still have to be stopped in order.
@@ -149,7 +164,7 @@ class Supervisor:
                 part.move(State.STOPPED)
             case State.RESTING if now >= part.deadline:
                 part.move(State.WAITING)
-            case State.WAITING if self._all_ready(part.process.after):
+            case State.WAITING if self._all_ready(part.process.after) and self._all_answer(part, now):
                 self._try_to_start(part)
             case State.STARTING | State.READY if self.stopping:
                 if not self._needed(part):
@@ -161,6 +176,28 @@ class Supervisor:
 
     def _all_ready(self, names: Iterable[str]) -> bool:
         return all(self.parts[name].state is State.READY for name in names if name in self.parts)
+
+    def _all_answer(self, part: Part, now: float) -> bool:
+        """Whether the servers that a part needs do; those that do not are asked again every second."""
+        if not part.process.needs:
+            return True
+        if part.missing is None:
+            if now - part.asked >= NEED_SECONDS:
+                part.asked, part.missing = now, self._askers.submit(_missing, part.process.needs)
+            return False
+        if not part.missing.done():
+            return False
+        asked, part.missing = part.missing, None
+        try:
+            missing = asked.result()
+        except CannotServe as refused:
+            self.refusal, self.stopping = str(refused), True
+            self.say(self.refusal)
+            return False
+        before, part.waits = part.waits, f"for {' and '.join(missing)}" if missing else ""
+        if part.waits and part.waits != before:
+            self.say(f"{part.name} waits {part.waits}, and starts by itself")
+        return not missing
 
     def _needed(self, part: Part) -> bool:
         others = (other for other in self.parts.values() if part.name in other.process.after)
@@ -299,6 +336,20 @@ class Supervisor:
         with contextlib.suppress(OSError):
             fresh.write_text(json.dumps(state))
             fresh.replace(self.run_dir / "state.json")
+
+
+def _missing(needs: Iterable[Need]) -> list[str]:
+    """Names of those that do not answer. Raises CannotServe."""
+    return [need.name for need in needs if not _answers(need)]
+
+
+def _answers(need: Need) -> bool:
+    try:
+        return need.check()
+    except CannotServe:
+        raise
+    except Exception:  # whatever its client raises: it is asked again
+        return False
 
 
 def _memory_of(part: Part) -> int:

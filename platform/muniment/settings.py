@@ -69,9 +69,10 @@ FIRST_WORD_SECONDS = whole_number("MUNIMENT_FIRST_WORD_SECONDS", 15)
 ANSWER_TOKENS = whole_number("MUNIMENT_ANSWER_TOKENS", 400)
 PASSAGES_SHOWN = 8
 ANSWERS_AT_ONCE = 24
-# A worker that died is noticed after this; what it did goes on with the next sweep.
-LEASE_SECONDS = 30
-SWEEP_SECONDS = 10
+# A worker that died with its machine is noticed after this, and the next sweep rings for what it did: within
+# 30 seconds together.
+LEASE_SECONDS = 20
+SWEEP_SECONDS = 5
 SIGN_IN_TRIES = 8
 SIGN_IN_WAIT_SECONDS = 300
 TRUSTED_PROXY = os.environ.get("MUNIMENT_TRUSTED_PROXY", "")

@@ -98,11 +98,3 @@ def test_a_role_that_may_do_more_serves_nobody(cluster: Cluster, tmp_path: Path,
     assert refused.returncode != 0
     assert f"The database role {role}" in refused.stderr
     assert "MUNIMENT_DATABASE_URL" in refused.stderr
-
-
-def test_a_database_that_is_away_is_a_sentence(tmp_path: Path) -> None:
-    url = f"postgresql://muniment_web@/muniment?host={tmp_path}"
-    house = RunningHouse(tmp_path, MUNIMENT_DATABASE_URL=url)
-    refused = house.manage("up", "web", check=False)
-    assert "The database does not answer" in refused.stderr
-    assert "Traceback" not in refused.stderr

@@ -42,13 +42,18 @@ import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from workers import checks, guard, heartbeat
-from workers.supervisor import Process, Supervisor
+from workers.supervisor import Need, Process, Supervisor
 
 folder = Path({folder!r})
 run_dir = folder / "run"
 guard.prepare_run_dir(run_dir)
 (folder / "logs").mkdir(exist_ok=True)
 lock = guard.hold(folder / "lock")
+
+def answers():
+    if (folder / "refuses").exists():
+        raise guard.CannotServe("Its tables are too old.")
+    return (folder / "answers").read_text() == "yes"
 
 def part(name, *after, **more):
     beat = run_dir / "heartbeat" / name

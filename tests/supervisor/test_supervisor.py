@@ -32,6 +32,32 @@ def test_parts_start_in_order_and_stop_at_ctrl_c(watch: Watch) -> None:
     assert watched.alive() == []
 
 
+NEEDY = "part('one', needs=(Need('the database (ITS_ADDRESS)', answers),))"
+
+
+def test_a_part_waits_for_a_server_elsewhere_and_says_for_which(watch: Watch) -> None:
+    watched = watch(NEEDY)
+    eventually(lambda: watched.parts().get("one", {}).get("reason"))
+    time.sleep(2)
+    assert watched.state("one") == "waiting"
+    assert watched.parts()["one"]["reason"] == "for the database (ITS_ADDRESS)"
+    assert watched.starts("one") == []
+    (watched.folder / "answers").write_text("yes")
+    watched.wait_ready("one")
+    assert watched.parts()["one"]["reason"] == ""
+    assert watched.end().count("one waits for the database (ITS_ADDRESS), and starts by itself") == 1
+
+
+def test_a_server_that_must_not_be_worked_with_ends_everything_with_a_sentence(watch: Watch) -> None:
+    watched = watch(NEEDY)
+    eventually(lambda: watched.state("one") == "waiting")
+    (watched.folder / "refuses").touch()
+    said = watched.process.communicate(timeout=20)[0]
+    assert watched.process.returncode == 1
+    assert "Its tables are too old." in said
+    assert watched.starts("one") == []
+
+
 def test_a_part_that_dies_is_started_again_ever_more_slowly(watch: Watch) -> None:
     watched = watch(ONE)
     watched.wait_ready("one")

@@ -42,6 +42,8 @@ MOST_ATTEMPTS = 5
 MOST_READER_DEATHS = 3
 # Passages embedded and written at once.
 BATCH = 64
+# Splitting and storing what a long document holds.
+STORE_SECONDS = 300
 # Room for title and headings, which are embedded with each passage but are not part of it.
 CONTEXT_TOKENS = 48
 CONTEXT_CHARS = 160
@@ -100,18 +102,21 @@ def _count_death(lease: Lease, scope: Scope, version: Version, error: KilledRead
 def _read(lease: Lease, version: Version) -> None:
     documents.begin_reading(version)
     path = blob_path(version.tenant, version.sha256)
-    read = read_in_child(path, version.document.name, Limits(), _reporter(lease, version, "reading"))
-    embedder = connect.passage_embedder()
-    limit = embedder.max_tokens - CONTEXT_TOKENS
-    pieces = split(read, embedder.count_tokens, target=round(limit * TARGET_SHARE), limit=limit)
-    documents.store_text(
-        version,
-        _pages(version, read),
-        _passages(version, pieces),
-        read.title,
-        media_type=read.media_type[:100],
-        warnings=read.warnings[:50],
-    )
+    limits = Limits()
+    # A table of one page is read without a word; another worker must not begin with it meanwhile.
+    with lease.kept(limits.wall + STORE_SECONDS):
+        read = read_in_child(path, version.document.name, limits, _reporter(lease, version, "reading"))
+        embedder = connect.passage_embedder()
+        limit = embedder.max_tokens - CONTEXT_TOKENS
+        pieces = split(read, embedder.count_tokens, target=round(limit * TARGET_SHARE), limit=limit)
+        documents.store_text(
+            version,
+            _pages(version, read),
+            _passages(version, pieces),
+            read.title,
+            media_type=read.media_type[:100],
+            warnings=read.warnings[:50],
+        )
 
 
 def _reporter(lease: Lease, version: Version, stage: str) -> Callable[[int, int], None]:
@@ -176,6 +181,7 @@ def _embed(version: Version, report: Callable[[int, int], None]) -> None:
         report(done, total)
         texts = [f"{_context(document, passage)}\n{passage.text}" for passage in batch]
         vectors = embedder.encode(texts)
+        report(done, total)
         index.upsert(
             [
                 _point(document, passage, vector.tolist(), text)

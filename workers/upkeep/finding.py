@@ -33,12 +33,12 @@ def bad(name: str, sentence: str) -> Finding:
     return Finding(name, State.BAD, sentence)
 
 
-def away(name: str, url: str) -> Finding:
-    """A part that does not answer: a fault only where it should run."""
+def away(name: str, url: str, setting: str = "") -> Finding:
+    """A part that does not answer: a fault only where it should run. `setting` holds its address."""
     if not url.startswith("unix:"):
         return bad(
             name,
-            _("It does not answer at its address. Check the address in the settings, and start it."),
+            _("It does not answer at its address. Check %(setting)s, and start it.") % {"setting": setting},
         )
     if supervisor_runs():
         return bad(

@@ -55,6 +55,9 @@ def all_ready_since() -> float | None:
 
 def _process(facts: Mapping[str, Any]) -> Finding:
     name = f"process {facts['name']}"[:40]
+    if facts["state"] == "waiting" and facts["reason"]:
+        waits = _("It waits %(why)s, and starts by itself once that answers.") % {"why": facts["reason"]}
+        return bad(name, waits)
     if facts["state"] in {"starting", "waiting"} and not facts["restarts"]:
         return warn(name, _("It is starting: look again in a minute."))
     return bad(
@@ -72,7 +75,7 @@ def broker() -> Iterator[Finding]:
         if fault := preflight.broker_door_fault():
             yield bad("broker", fault)
         else:
-            yield away("broker", settings.BROKER_URL)
+            yield away("broker", settings.BROKER_URL, "MUNIMENT_BROKER_URL")
         return
     name, version, _floor = preflight.broker_version(facts)
     if fault := preflight.broker_door_fault() or preflight.broker_fault():
@@ -93,7 +96,7 @@ def index() -> Iterator[Finding]:
         yield bad("index", str(error))
         return
     except (IndexUnavailable, ModelMissing):
-        yield away("index", settings.INDEX_URL)
+        yield away("index", settings.INDEX_URL, "MUNIMENT_INDEX_URL")
         return
     except IndexRefused as error:
         yield bad("index", str(error))
@@ -137,7 +140,7 @@ def engine() -> Iterator[Finding]:
     try:
         facts = connect.engine().facts()
     except EngineUnavailable:
-        yield away("engine", settings.ENGINE_URL)
+        yield away("engine", settings.ENGINE_URL, "MUNIMENT_ENGINE_URL")
         return
     wrong = _other_bytes(facts)
     if wrong:

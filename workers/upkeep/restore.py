@@ -33,7 +33,7 @@ from workers.upkeep.reindex import enqueue_everything
 
 # What belongs to the data that is replaced; models, logs and the lock stay.
 DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-REPLACED = (*DATABASE_FILES, KEY, "blobs", "index", "pages", "uploads", "valkey", "beat")
+REPLACED = (*DATABASE_FILES, KEY, "blobs", "index", "pages", "uploads", "valkey")
 
 
 @dataclass(frozen=True)

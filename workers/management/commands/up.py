@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from workers import guard, preflight, processes
 from workers.engines.errors import ModelDamaged, ModelMissing
 from workers.guard import AlreadyRunning, CannotServe
+from workers.preflight import DatabaseAway
 from workers.processes import UnknownPart
 from workers.supervisor import Supervisor
 
@@ -37,8 +39,9 @@ class Command(BaseCommand):
                 guard.check_port(settings.HOST, settings.PORT)
             if any(part.name == "index" for part in parts):
                 guard.check_folder(Path(settings.INDEX_DIR))
-            for warning in preflight.check(part.name for part in parts):
-                self.stderr.write(self.style.WARNING(warning))
+            with contextlib.suppress(DatabaseAway):  # its parts wait for it
+                for warning in preflight.check(part.name for part in parts):
+                    self.stderr.write(self.style.WARNING(warning))
         except (AlreadyRunning, CannotServe, ModelMissing, ModelDamaged, UnknownPart) as problem:
             raise CommandError(str(problem)) from problem
         logs = None if name else data / "logs"
