@@ -21,8 +21,9 @@ from workers.engines import EngineFacts, EngineUnavailable, IndexUnavailable, Pa
 from workers.engines.errors import ModelMissing
 from workers.upkeep.finding import Finding, away, bad, ok, warn
 
-# Older servers have holes that a client can use.
-OLDEST_VALKEY = (8, 1)
+# Older servers have holes that a client can use, in scripts and in waiting for a queue (CVE-2025-49844,
+# CVE-2026-23479). Valkey mends two lines beside each other.
+OLDEST_VALKEY, OLDEST_VALKEY_9 = (8, 1, 7), (9, 0, 4)
 OLDEST_REDIS = (8, 6, 3)
 SERVER_CLOCK_SECONDS = 5
 # Asking for each version takes some milliseconds.
@@ -83,7 +84,8 @@ def broker() -> Iterator[Finding]:
 def server(facts: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
     """Name, version and the oldest version that is accepted."""
     if facts.get("server_name") == "valkey":
-        return "Valkey", str(facts["valkey_version"]), OLDEST_VALKEY
+        version = str(facts["valkey_version"])
+        return "Valkey", version, OLDEST_VALKEY_9 if numbers(version) >= (9,) else OLDEST_VALKEY
     return "Redis", str(facts["redis_version"]), OLDEST_REDIS
 
 
