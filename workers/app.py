@@ -34,6 +34,9 @@ app.conf.update(
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=True,
+    worker_consumer="workers.consumer:Consumer",
+    # Nobody orders workers about but the supervisor.
+    worker_enable_remote_control=False,
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_send_task_events=False,

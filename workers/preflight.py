@@ -29,12 +29,13 @@ from muniment.wall import fault_of_role
 from workers.guard import CannotServe
 
 SERVE_PEOPLE = {"web", "ingest", "answer", "upkeep"}
-# Of one of each part when all are busy: 32 answers at once, 40 requests of the web, a few of the others.
-CONNECTIONS = 80
+# Of one of each part when all are busy: 32 answers at once, the web's pool of 16, a few of the others.
+CONNECTIONS = 56
 CLOCK_SECONDS = 5
 FULL = {errno.ENOSPC, errno.EDQUOT}
-# Older servers have holes that a client can use.
-OLDEST_VALKEY = (8, 1)
+# Older servers have holes that a client can use, in scripts and in waiting for a queue (CVE-2025-49844,
+# CVE-2026-23479). Valkey mends two lines beside each other.
+OLDEST_VALKEY, OLDEST_VALKEY_9 = (8, 1, 7), (9, 0, 4)
 OLDEST_REDIS = (8, 6, 3)
 
 
@@ -235,7 +236,8 @@ def broker_fault() -> str:
 def broker_version(facts: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
     """Name, version and the oldest version that is accepted."""
     if facts.get("server_name") == "valkey":
-        return "Valkey", str(facts["valkey_version"]), OLDEST_VALKEY
+        version = str(facts["valkey_version"])
+        return "Valkey", version, OLDEST_VALKEY_9 if version_numbers(version) >= (9,) else OLDEST_VALKEY
     return "Redis", str(facts["redis_version"]), OLDEST_REDIS
 
 

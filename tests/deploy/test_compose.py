@@ -210,6 +210,19 @@ def test_data_lies_in_named_volumes(site: dict[str, Any]) -> None:
     assert all(volume["name"].startswith("muniment-") for volume in site["volumes"].values())
 
 
+def test_a_vendor_s_server_can_write_into_its_own_data_alone(services: Services) -> None:
+    writable = {
+        name: [mount["source"] for mount in services[name].get("volumes") or [] if not mount.get("read_only")]
+        for name in VENDORS
+    }
+    assert writable == {
+        "proxy": ["authority"],
+        "postgres": ["database"],
+        "valkey": ["broker"],
+        "qdrant": ["index"],
+    }
+
+
 def test_models_are_written_by_the_one_that_brings_them(services: Services) -> None:
     writers = [
         name

@@ -26,7 +26,7 @@ NAME = "muniment.example.org"
 
 
 class Web(BaseHTTPRequestHandler):
-    """Tells what it was asked; at /events it speaks twice, with a long breath between."""
+    """Tells what it was asked; speaks twice at /events, with a long breath between; hangs up at /gone."""
 
     protocol_version = "HTTP/1.1"
     lengths: list[int] = []
@@ -35,11 +35,16 @@ class Web(BaseHTTPRequestHandler):
         if self.path == "/events":
             self._stream()
             return
+        if self.path == "/gone":
+            self.close_connection = True
+            return
         body = json.dumps({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Server", "secret/1.0")
+        if self.path == "/policy":
+            self.send_header("Content-Security-Policy", "img-src 'self'")
         self.end_headers()
         self.wfile.write(body)
 
@@ -64,7 +69,9 @@ class Web(BaseHTTPRequestHandler):
 @dataclass(frozen=True)
 class Site(Proxy):
     def client(self) -> httpx.Client:
-        return httpx.Client(verify=self.trusted(), http2=True, base_url=f"https://127.0.0.1:{self.https}")
+        # It tries a web part that does not answer for five seconds.
+        url = f"https://127.0.0.1:{self.https}"
+        return httpx.Client(verify=self.trusted(), http2=True, timeout=20, base_url=url)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         with self.client() as client:
@@ -144,6 +151,23 @@ def test_another_name_is_not_served(site: Site) -> None:
     with site.client() as client:
         answer = client.get("/", headers={"Host": "other.example"}, extensions={"sni_hostname": NAME})
     assert answer.status_code == 421 or answer.content == b""
+
+
+SHUT = "default-src 'none'"
+
+
+def test_what_it_answers_itself_may_do_nothing_in_a_browser(site: Site) -> None:
+    plain = httpx.get(f"http://127.0.0.1:{site.http}/", headers={"Host": "anything.example"})
+    gone = site.get("/gone")
+    assert gone.status_code == 502
+    for answer in (plain, gone):
+        assert answer.headers.get_list("content-security-policy") == [SHUT]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert not {"server", "via"} & set(gone.headers)
+
+
+def test_what_the_web_part_says_of_a_page_is_not_said_twice(site: Site) -> None:
+    assert site.get("/policy").headers.get_list("content-security-policy") == ["img-src 'self'"]
 
 
 def test_it_does_not_say_what_it_runs(site: Site) -> None:

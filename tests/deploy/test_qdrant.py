@@ -44,6 +44,15 @@ def test_only_the_one_door_that_we_use_is_open(settings: dict[str, Any]) -> None
     assert settings["cluster"]["enabled"] is False
 
 
+def test_it_writes_nowhere_but_into_its_own_folder(settings: dict[str, Any]) -> None:
+    """Who has a key may set where it logs to; the container's file system is read-only besides."""
+    assert "logger" not in settings
+    storage = settings["storage"]
+    for path in (storage["storage_path"], storage["snapshots_path"]):
+        assert path.startswith("/qdrant/storage")
+    assert "temp_path" not in storage
+
+
 def test_new_collections_are_strict_and_still_allow_what_we_ask(settings: dict[str, Any]) -> None:
     strict = settings["storage"]["collection"]["strict_mode"]
     assert strict["enabled"] is True

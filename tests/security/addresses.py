@@ -80,16 +80,16 @@ def canonical(name: str) -> str:
 
 def digest(package: Distribution) -> str:
     """Stands for the bytes of everything that is read of a package; "" where its list has no hashes."""
-    listed = {
-        str(file): file.hash.value for file in package.files or [] if file.hash and _is_read(PurePath(file))
-    }
+    listed = {str(file): file.hash.value for file in package.files or [] if file.hash and _is_read(file)}
     return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16] if listed else ""
 
 
 def of_package(package: Distribution) -> Found:
     """Each host that a package's files name, with the files."""
-    files = (file for file in package.files or [] if _is_read(PurePath(file)))
-    return _hosts((str(file), Path(str(package.locate_file(file)))) for file in files)
+    files = {
+        str(file): Path(str(package.locate_file(file))) for file in package.files or [] if _is_read(file)
+    }
+    return _hosts((name, path) for name, path in files.items() if path.suffix or _is_program(path))
 
 
 def of_ours() -> Found:
@@ -106,6 +106,14 @@ def _is_read(file: PurePath) -> bool:
     return file.suffix in TEXTS | {".py", ""} or ".so" in file.suffixes
 
 
+def _is_program(path: Path) -> bool:
+    """Of files without an ending; the others are licences and notes."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4).startswith((NATIVE, b"#!"))
+
+
 def _hosts(files: Iterable[tuple[str, Path]]) -> Found:
     found: Found = defaultdict(set)
     for name, path in files:
@@ -116,8 +124,6 @@ def _hosts(files: Iterable[tuple[str, Path]]) -> Found:
 
 def of_file(path: Path) -> set[str]:
     content = path.read_bytes()
-    if not path.suffix and not content.startswith((NATIVE, b"#!")) and path.is_relative_to(sys.prefix):
-        return set()
     if path.suffix == ".py":
         # Reading a file as Python takes long; most name no host even in their comments.
         content = b"\n".join(_constants(content)) if _in(content) else b""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 
@@ -45,6 +46,17 @@ def test_one_part_runs_alone_as_in_a_container(broker: redis.Redis, tmp_path: Pa
     assert broker.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
     assert broker.config_get("port")["port"] == "0"
     assert oct((tmp_path / "run").stat().st_mode)[-3:] == "700"
+
+
+def test_the_broker_is_reached_by_its_owner_s_socket_alone(broker: redis.Redis, tmp_path: Path) -> None:
+    server = psutil.Process(eventually(broker.info)["process_id"])
+    assert server.net_connections("inet") == []
+    assert oct((tmp_path / "run" / "valkey.sock").stat().st_mode)[-3:] == "700"
+    for closed in ("enable-debug-command", "enable-module-command", "enable-protected-configs"):
+        assert broker.config_get(closed)[closed] == "no"
+    for command in ("DEBUG SLEEP 0", "MODULE LOAD /tmp/x.so", "CONFIG SET dir /tmp"):
+        with pytest.raises(redis.ResponseError):
+            broker.execute_command(*command.split())
 
 
 def test_the_broker_comes_back_with_what_it_was_told(broker: redis.Redis) -> None:

@@ -216,7 +216,10 @@ def test_the_health_page_finds_rows_and_a_reply(broker: redis.Redis) -> None:
     ("facts", "accepted"),
     [
         ({"server_name": "valkey", "valkey_version": "9.1.2", "redis_version": "7.2.4"}, True),
-        ({"server_name": "valkey", "valkey_version": "8.1.0", "redis_version": "7.2.4"}, True),
+        ({"server_name": "valkey", "valkey_version": "9.0.4", "redis_version": "7.2.4"}, True),
+        ({"server_name": "valkey", "valkey_version": "9.0.3", "redis_version": "7.2.4"}, False),
+        ({"server_name": "valkey", "valkey_version": "8.1.7", "redis_version": "7.2.4"}, True),
+        ({"server_name": "valkey", "valkey_version": "8.1.6", "redis_version": "7.2.4"}, False),
         ({"server_name": "valkey", "valkey_version": "8.0.9", "redis_version": "7.2.4"}, False),
         ({"redis_version": "8.6.3"}, True),
         ({"redis_version": "8.6.2"}, False),
