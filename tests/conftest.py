@@ -79,9 +79,9 @@ def _wall() -> Iterator[None]:
 
     real = wall.opening
 
-    def opening() -> str:
+    def opening(begun: bool) -> str:
         role = "muniment_web" if wall._tenant.get() or wall._subject.get() else "NONE"
-        return f"SET LOCAL ROLE {role}; {real()}"
+        return f"SET LOCAL ROLE {role}; {real(begun)}"
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wall, "opening", opening)

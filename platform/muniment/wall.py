@@ -79,25 +79,28 @@ def looking_for(subject: str) -> Iterator[None]:
         _subject.reset(before)
 
 
-def opening() -> str:
-    """What is said before a statement, in the transaction that it is in, or makes."""
+def opening(begun: bool) -> str:
+    """What is said before a statement, in the transaction that has `begun`, or that the statement makes.
+
+    A fresh transaction looks for nobody; in one that has begun somebody may have been looked for before.
+    """
     tenant, subject = _tenant.get(), _subject.get()
-    return (
-        f"SET LOCAL muniment.tenant = '{tenant or ''}'; "
-        f"SET LOCAL muniment.subject = '{subject.encode().hex()}'; "
-    )
+    said = f"SET LOCAL muniment.tenant = '{tenant or ''}'; "
+    if begun or subject:
+        said += f"SET LOCAL muniment.subject = '{subject.encode().hex()}'; "
+    return said
 
 
 def _walled(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """One round trip: several statements sent at once are one transaction, where there is none already."""
-    open_or_begun = _tenant.get() or _subject.get() or context["connection"].in_atomic_block
-    if not open_or_begun or str(sql).startswith(CONTROL):
+    begun = not context["connection"].get_autocommit()
+    if not (_tenant.get() or _subject.get() or begun) or str(sql).startswith(CONTROL):
         return execute(sql, params, many, context)
     if many:
         for each in params:
             _walled(execute, sql, each, False, context)
         return None
-    done = execute(opening() + str(sql), params, False, context)
+    done = execute(opening(begun) + str(sql), params, False, context)
     while context["cursor"].cursor.nextset():
         pass  # the results of what was said before; the last one is the statement's own
     return done

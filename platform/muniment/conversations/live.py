@@ -157,7 +157,7 @@ async def events(request: HttpRequest, turn_id: UUID) -> StreamingHttpResponse:
     """The turn's live stream, for its asker alone."""
     reader = await sync_to_async(_closing(lambda: Reader(request, turn_id)))()
     # Each look at the turn is a look at who reads, so there is nothing left to check.
-    return event_stream(reader.events(last_event_id(request)), lambda: True)
+    return event_stream(reader.events(last_event_id(request)))
 
 
 def _waiting(place: int) -> Event:

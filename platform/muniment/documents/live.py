@@ -12,7 +12,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from muniment.accounts.requests import scope_as_of_now, scope_of_request
+from muniment.accounts.requests import scope_of_request
+from muniment.accounts.watching import scope_by_now
 from muniment.documents.models import VersionState
 from muniment.documents.progress import Progress, in_work
 from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id, release_connections
@@ -41,8 +42,8 @@ class Watch:
         self.after = last_event_id(request) or (heard[-1].id if heard else "0-0")
         self.busy = False
 
-    def may_go_on(self) -> bool:
-        scope = scope_as_of_now(self.request)
+    async def may_go_on(self) -> bool:
+        scope = await scope_by_now(self.request, self.scope.tenant)
         if scope is None or self.library not in scope.libraries:
             return False
         self.scope = scope

@@ -20,6 +20,8 @@ STUCK_SECONDS = 600
 def places_in_queue(scope: Scope, kind: Kind, subjects: Iterable[UUID]) -> dict[UUID, int]:
     """How many jobs of the kind are before each waiting subject, of all tenants: 0 is next."""
     wanted = set(subjects)
+    if not wanted:
+        return {}
     waiting = Job.objects.filter(kind=kind, state=State.READY).order_by("created_at", "id")
     mine = set(
         Job.objects.filter(tenant=scope.tenant, kind=kind, subject__in=wanted).values_list(

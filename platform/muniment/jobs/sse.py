@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -57,11 +57,13 @@ def release_connections() -> None:
             connection.close()
 
 
-def event_stream(events: AsyncIterator[Event | None], may_go_on: Callable[[], bool]) -> StreamingHttpResponse:
+def event_stream(
+    events: AsyncIterator[Event | None], may_go_on: Callable[[], Awaitable[bool]] | None = None
+) -> StreamingHttpResponse:
     """A response that sends events as they come. Only for async views.
 
     `events` yields None whenever nothing happened for `TICK_MS`; then, and between events, `may_go_on` is
-    asked (in a thread, it may read the database), and the stream ends with the event `gone` once it says no.
+    asked, and the stream ends with the event `gone` once it says no. None where `events` looks itself.
     A broker that does not answer ends the stream; the browser comes back after `RETRY_MS`.
     """
     response = StreamingHttpResponse(_frames(events, may_go_on), content_type="text/event-stream")
@@ -71,7 +73,9 @@ def event_stream(events: AsyncIterator[Event | None], may_go_on: Callable[[], bo
     return response
 
 
-async def _frames(events: AsyncIterator[Event | None], may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _frames(
+    events: AsyncIterator[Event | None], may_go_on: Callable[[], Awaitable[bool]] | None
+) -> AsyncIterator[bytes]:
     checked = sent = time.monotonic()
     yield f"retry: {RETRY_MS}\n\n".encode()
     try:
@@ -80,9 +84,9 @@ async def _frames(events: AsyncIterator[Event | None], may_go_on: Callable[[], b
         async with aclosing(events) as source:  # type: ignore[type-var]  # sources are async generators
             async for event in source:
                 now = time.monotonic()
-                if now - checked >= CHECK_SECONDS:
+                if may_go_on and now - checked >= CHECK_SECONDS:
                     checked = now
-                    if not await sync_to_async(_checked)(may_go_on):
+                    if not await may_go_on():
                         yield format_event(Event("gone", {}))
                         return
                 if event is not None:
@@ -94,10 +98,3 @@ async def _frames(events: AsyncIterator[Event | None], may_go_on: Callable[[], b
     except redis.RedisError:
         log.warning("stream.broker_does_not_answer")
         yield f"retry: {RETRY_MS}\n\n".encode()
-
-
-def _checked(may_go_on: Callable[[], bool]) -> bool:
-    try:
-        return may_go_on()
-    finally:
-        release_connections()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,6 +23,18 @@ def grants_of(tenant: UUID, person: UUID) -> list[tuple[UUID, int]]:
         library__deleted_at=None,
     )
     return list(rows.values_list("library", "level"))
+
+
+def grants_of_many(tenant: UUID, people: Collection[UUID]) -> dict[UUID, list[tuple[UUID, int]]]:
+    """`grants_of` for many people of a tenant, in three queries."""
+    grants = Grant.objects.filter(library__tenant=tenant, library__deleted_at=None)
+    for_all = list(grants.filter(team=None, person=None).values_list("library", "level"))
+    found = {person: list(for_all) for person in people}
+    for path in ("person", "team__members"):
+        reached = grants.filter(**{f"{path}__in": people})
+        for person, library, level in reached.values_list(path, "library", "level"):
+            found[person].append((library, level))
+    return found
 
 
 def each_tenant() -> Iterator[Tenant]:

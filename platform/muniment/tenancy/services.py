@@ -25,11 +25,24 @@ def scope_of(
     tenant: UUID, person: UUID, roles: Iterable[str], clearance: int, origin: Origin | None = None
 ) -> Scope:
     """What a person may do now: their grants, their teams' grants and everybody's, by their clearance."""
+    with within(tenant):
+        grants = grants_of(tenant, person)
+    return scope_with(grants, tenant, person, roles, clearance, origin)
+
+
+def scope_with(
+    grants: Iterable[tuple[UUID, int]],
+    tenant: UUID,
+    person: UUID,
+    roles: Iterable[str],
+    clearance: int,
+    origin: Origin | None = None,
+) -> Scope:
+    """The scope of a person whom these grants reach, by library and level."""
     held = frozenset(Role(role) for role in roles)
     levels: dict[UUID, int] = {}
-    with within(tenant):
-        for library, level in grants_of(tenant, person):
-            levels[library] = max(level, levels.get(library, 0))
+    for library, level in grants:
+        levels[library] = max(level, levels.get(library, 0))
     contributes = frozenset(library for library, level in levels.items() if level >= Level.CONTRIBUTE)
     return Scope(
         tenant=tenant,
