@@ -49,10 +49,26 @@ def retrieve(
     libraries: Iterable[UUID] | None = None,
     documents: Iterable[UUID] | None = None,
 ) -> list[Candidate]:
-    """The best passages, best first, at most `limit`. Raises `EngineUnavailable`, `IndexUnavailable`."""
+    """The best passages, best first, at most `limit`, with what to show of each.
+
+    Raises `EngineUnavailable`, `IndexUnavailable`.
+    """
     dense = engine.embed([question])[0]
     found = _found(scope, index, question, dense, limit, libraries, documents)
     return _with_best_sentences(engine, question, dense, found)
+
+
+def find(
+    scope: Scope,
+    engine: Engine,
+    index: PassageIndex,
+    question: str,
+    limit: int,
+    libraries: Iterable[UUID] | None = None,
+    documents: Iterable[UUID] | None = None,
+) -> list[tuple[Passage, float]]:
+    """The same passages in the same order with their scores, where nothing of them is shown."""
+    return _found(scope, index, question, engine.embed([question])[0], limit, libraries, documents)
 
 
 def _found(
