@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Rooms whose tests also run on PostgreSQL.
-ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents jobs search settings site)
+ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents evaluation jobs search settings site)
 
 .DEFAULT_GOAL := help
 .PHONY: help up test site-secrets lint format bench deep

@@ -103,15 +103,22 @@ def stored(scope: Scope, library: Library, files: Iterable[File]) -> Corpus:
 
 
 def ask_all(
-    corpus: Corpus, queries: Sequence[Query], say: Callable[[str], None] = lambda line: None
+    corpus: Corpus,
+    queries: Sequence[Query],
+    say: Callable[[str], None] = lambda line: None,
+    beat: Callable[[], None] = lambda: None,
 ) -> list[Asked]:
-    """Every question through the search of the product. Raises `EngineUnavailable`, `IndexUnavailable`."""
+    """Every question through the search of the product; `beat` is called before each.
+
+    Raises `DatasetError`, `EngineUnavailable`, `IndexUnavailable`.
+    """
     engine = connect.engine()
     index = connect.index(engine.facts().dimension)
     for query in queries:
         corpus.documents(query)
     asked = []
     for number, query in enumerate(queries, 1):
+        beat()
         asked.append(_ask(corpus, engine, index, query))
         if number % 100 == 0 or number == len(queries):
             say(f"{number} of {len(queries)} questions asked")

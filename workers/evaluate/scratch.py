@@ -63,7 +63,7 @@ def tenant() -> Tenant:
 
 def scope_in(tenant: Tenant, origin: Origin) -> Scope:
     """Acts as nobody who could sign in: the id is the tenant's own."""
-    return scope_of(tenant.id, tenant.id, [Role.TENANT_ADMIN], Label.SECRET, origin)
+    return scope_of(tenant.id, tenant.id, [Role.TENANT_ADMIN, Role.CURATOR], Label.SECRET, origin)
 
 
 def libraries(scope: Scope) -> list[Library]:

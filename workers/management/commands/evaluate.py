@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from muniment.evaluation.models import Run
+from muniment.evaluation.queries import cases, compared, curated_library, run_before
+from muniment.evaluation.services import begin_run
 from muniment.pages.errors import Problem
+from muniment.scope import Scope
 from muniment.wall import stay_within
-from workers.acting import cli_origin, require_running
+from workers.acting import acting_scope, add_as, cli_origin, library_named, require_running
 from workers.engines import EngineUnavailable, IndexUnavailable
 from workers.engines.sparse import LANGUAGES
-from workers.evaluate import dataset, report, scratch
+from workers.evaluate import dataset, kept, report, scratch
 from workers.evaluate.baselines import ask_baselines
 from workers.evaluate.dataset import DatasetError
-from workers.evaluate.run import MEASURES, Corpus, ask_all, measure, stored, summary
+from workers.evaluate.run import MEASURES, Corpus, Value, ask_all, measure, stored, summary
 from workers.evaluate.scratch import Ingested, ScratchError
 
 
@@ -30,7 +35,12 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of documents and questions")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument(
+            "dataset", type=Path, nargs="?", metavar="DATASET", help="folder of documents and questions"
+        )
+        what.add_argument("--library", metavar="L", help="ask the questions that are kept of this library")
+        add_as(parser)
         parser.add_argument("--limit", type=_count, metavar="N", help="ask every k-th question, N at most")
         parser.add_argument("--over", type=Path, metavar="DATASET", help="ask over this one's documents")
         parser.add_argument("--baselines", action="store_true", help="measure BM25 and the embedder, too")
@@ -42,7 +52,7 @@ class Command(BaseCommand):
         parser.add_argument("--passages", type=Path, metavar="FILE", help="write the passages found")
         parser.add_argument(
             "--fail-below",
-            type=_floor,
+            type=floor,
             nargs="+",
             action="extend",
             default=[],
@@ -65,6 +75,24 @@ class Command(BaseCommand):
             raise CommandError("Engine or index do not answer. Ask `manage.py doctor` why.") from error
 
     def _handle(self, options: dict[str, Any]) -> None:
+        if options["library"]:
+            self._ask_kept(options)
+        else:
+            self._measure(options)
+
+    def _ask_kept(self, options: dict[str, Any]) -> None:
+        """As the person who acts would from the page."""
+        scope = acting_scope(options["name"])
+        library = curated_library(scope, library_named(scope, options["library"]).id)
+        if not cases(scope, library.id).exists():
+            raise CommandError(f"No question is kept of {library.name}.")
+        run = begin_run(scope, library.id, "")
+        values = summary(map(measure, kept.ask_kept(scope, run)))
+        self.stdout.write(report.table({report.PRODUCT: values}))
+        self._compare(scope, run)
+        self._judge(options["fail_below"], values)
+
+    def _measure(self, options: dict[str, Any]) -> None:
         folder: Path = options["dataset"]
         tenant = scratch.tenant()
         stay_within(tenant.id)
@@ -86,8 +114,11 @@ class Command(BaseCommand):
             for name, others in ask_baselines(corpus, queries, options["language"], self._say):
                 systems[name] = summary(map(measure, others))
         latency = report.latency(asked)
+        run = begin_run(scope, library.id, folder.resolve().name)
+        kept.store(scope, run, asked, {id: version.document_id for id, version in corpus.versions.items()})
         self._print(corpus, ingested, len(queries), latency)
         self.stdout.write(report.table(systems))
+        self._compare(scope, run)
         if options["run"]:
             with options["run"].open("w", encoding="utf-8") as out:
                 report.write_run(asked, out)
@@ -110,6 +141,17 @@ class Command(BaseCommand):
             options["json"].write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
         self._judge(options["fail_below"], systems[report.PRODUCT])
 
+    def _judge(self, floors: list[tuple[str, float]], values: Mapping[str, Value]) -> None:
+        if below := missed(floors, values):
+            self.stderr.write(" ".join(below))
+            sys.exit(1)
+
+    def _compare(self, scope: Scope, run: Run) -> None:
+        """With the last run of the same questions; nothing where there is none."""
+        if (before := run_before(scope, run)) and (found := compared(before, run)):
+            self.stdout.write(f"\nsince {before.created_at:%Y-%m-%d %H:%M} UTC")
+            self.stdout.write(report.changes(found))
+
     def _say(self, line: str) -> None:
         self.stderr.write(line)
 
@@ -128,17 +170,17 @@ class Command(BaseCommand):
             )
         self.stdout.write(f"search: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
 
-    def _judge(self, floors: list[tuple[str, float]], values: dict[str, Any]) -> None:
-        missed = []
-        for name, floor in floors:
-            value = values.get(name)
-            if value is None:
-                missed.append(f"No question here has what {name} needs.")
-            elif value.mean < floor:
-                missed.append(f"{name} is {value.mean:.3f}, below {floor:g}.")
-        if missed:
-            self.stderr.write(" ".join(missed))
-            sys.exit(1)
+
+def missed(floors: list[tuple[str, float]], values: Mapping[str, Value]) -> list[str]:
+    """A sentence for each measure that is below what was asked for, or was not measured."""
+    sentences = []
+    for name, least in floors:
+        value = values.get(name)
+        if value is None:
+            sentences.append(f"No question here has what {name} needs.")
+        elif value.mean < least:
+            sentences.append(f"{name} is {value.mean:.3f}, below {least:g}.")
+    return sentences
 
 
 def _count(text: str) -> int:
@@ -147,7 +189,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _floor(text: str) -> tuple[str, float]:
+def floor(text: str) -> tuple[str, float]:
+    """Of MEASURE=VALUE."""
     name, _equals, value = text.lower().partition("=")
     if name not in MEASURES:
         raise ArgumentTypeError(f"{name} is no measure: choose one of {', '.join(MEASURES)}")
