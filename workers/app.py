@@ -28,7 +28,12 @@ from workers import heartbeat  # noqa: E402 - after Django
 
 app = Celery("muniment", broker=celery_url())
 app.conf.update(
-    imports=["workers.ingest.tasks", "workers.answer.tasks", "workers.upkeep.tasks"],
+    imports=[
+        "workers.ingest.tasks",
+        "workers.answer.tasks",
+        "workers.upkeep.tasks",
+        "workers.evaluate.tasks",
+    ],
     task_serializer="json",
     accept_content=["json"],
     task_ignore_result=True,

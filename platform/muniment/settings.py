@@ -137,6 +137,7 @@ INSTALLED_APPS = [
     "muniment.search",
     "muniment.registry",
     "muniment.conversations",
+    "muniment.evaluation",
     "muniment.desk",
     "muniment.console",
 ]

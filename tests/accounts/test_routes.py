@@ -22,7 +22,7 @@ PEOPLE = {
     *("document", "delete-document", "move-document", "relabel-document", "retry", "dismiss"),
     *("page", "picture", "original", "search"),
     *("ask-page", "ask", "conversations", "conversation", "rename-conversation", "delete-conversation"),
-    *("turn", "stop-turn", "rate-turn", "ask-again", "turn-events", "turn-source"),
+    *("turn", "stop-turn", "rate-turn", "ask-again", "turn-events", "turn-source", "keep-question"),
 }
 STREAMS = {"library-events", "turn-events"}
 ADMINISTRATORS = {
@@ -31,6 +31,9 @@ ADMINISTRATORS = {
     *("libraries", "create-library", "library-settings", "delete-library", "give-access", "revoke-access"),
 }
 SITE = {"console", "models", "set-budget", "sovereignty"}
+CURATORS = {
+    *("quality", "library-quality", "keep-case", "remove-case", "start-run", "run"),
+}
 OFFICERS = {"desk", "trail"}
 
 # What a page without a reference may answer to an empty request.
@@ -41,6 +44,7 @@ ALLOWED = {
     **{name: {Role.TENANT_ADMIN, Role.SITE_ADMIN} for name in ADMINISTRATORS},
     **{name: {Role.SITE_ADMIN} for name in SITE},
     **{name: {Role.OFFICER} for name in OFFICERS},
+    **{name: {Role.CURATOR} for name in CURATORS},
 }
 
 

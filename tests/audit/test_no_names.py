@@ -21,6 +21,7 @@ from muniment.conversations.models import Conversation, TurnState
 from muniment.documents import services as documents
 from muniment.documents.models import Document, VersionState
 from muniment.documents.uploads import upload_whole
+from muniment.evaluation import services as evaluation
 from muniment.registry.models import Engine
 from muniment.registry.services import set_budget
 from muniment.scope import Origin, Role, Scope
@@ -98,6 +99,10 @@ def handle_documents(scope: Scope, library: Library, other: Library) -> None:
     documents.fail(scope, failing, "empty")
     documents.retry(scope, failing.id)
     documents.delete_document(scope, broken.id)
+    case = evaluation.add_case(scope, library.id, f"Where is {NEEDLE}?")
+    evaluation.end_run(scope, evaluation.begin_run(scope, library.id, f"About {NEEDLE}"), [])
+    evaluation.change_case(scope, case.id, f"Where was {NEEDLE}?")
+    evaluation.remove_case(scope, case.id)
     documents.forget_version(scope, failing, points=0)
 
 

@@ -73,6 +73,13 @@ class Embedder:
             counts += [len(ids) for ids in found["input_ids"]]
         return counts
 
+    def token_ranges(self, text: str) -> list[tuple[int, int]]:
+        """Where each token stands in the text, in order; marks of beginning and end have no place."""
+        found = self._model.tokenizer(
+            text, truncation=False, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        return [(int(start), int(end)) for start, end in found["offset_mapping"]]
+
     def _encode(self, texts: Sequence[str], prompt: str, budget: int) -> NDArray[float32]:
         """Vectors of length one, shape (texts, dimension), in the order of `texts`."""
         vectors = torch.empty((len(texts), self.dimension))

@@ -150,14 +150,17 @@ def _pages(version: Version, read: ReadDocument) -> Iterator[Page]:
         )
 
 
+def passage_id(version: Version, ordinal: int, sha256: str) -> UUID:
+    """It follows from the text, the embedder and the way of splitting: another of these makes another."""
+    name = f"{version.tenant}|{version.id}|{ordinal}|{sha256}|{settings.EMBEDDER}|{SPLITTER_VERSION}"
+    return uuid5(NAMESPACE, name)
+
+
 def _passages(version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
     for piece in pieces:
         sha256 = hashlib.sha256(piece.text.encode()).hexdigest()
-        name = (
-            f"{version.tenant}|{version.id}|{piece.ordinal}|{sha256}|{settings.EMBEDDER}|{SPLITTER_VERSION}"
-        )
         yield Passage(
-            id=uuid5(NAMESPACE, name),
+            id=passage_id(version, piece.ordinal, sha256),
             tenant=version.tenant,
             version=version,
             ordinal=piece.ordinal,

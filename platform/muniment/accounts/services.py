@@ -24,6 +24,7 @@ from muniment.audit.services import SITE, Thing, record
 from muniment.pages.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from muniment.scope import ADMIN_ROLES, Label, Origin, Role, Scope
 from muniment.tenancy.models import Tenant
+from muniment.tenancy.queries import organisations
 from muniment.tenancy.services import scope_of
 from muniment.wall import within
 
@@ -75,7 +76,7 @@ def _record_failure(username: str, keys: list[str], origin: Origin) -> None:
 
 def _tenant_of_nobody() -> UUID:
     """Whose officer sees a try with an unknown name: the only tenant's, else nobody's."""
-    tenants = list(Tenant.objects.values_list("id", flat=True)[:2])
+    tenants = list(organisations().values_list("id", flat=True)[:2])
     return tenants[0] if len(tenants) == 1 else SITE
 
 

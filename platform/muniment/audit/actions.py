@@ -133,6 +133,14 @@ CONVERSATION_VIEWED = _action("conversation.viewed", _("opened a conversation"),
 CONVERSATION_RENAMED = _action("conversation.renamed", _("renamed a conversation"), _USE, private="title")
 CONVERSATION_DELETED = _action("conversation.deleted", _("deleted a conversation"), _CONTENT, "turns")
 
+CASE_ADDED = _action("case.added", _("kept a question for measuring"), _USE, "library turn", "question")
+CASE_CHANGED = _action(
+    "case.changed", _("changed a question for measuring"), _USE, "library turn", "question"
+)
+CASE_REMOVED = _action("case.removed", _("removed a kept question"), _USE, "library", "question")
+EVALUATION_BEGUN = _action("evaluation.begun", _("began to measure a library"), _USE, "library")
+EVALUATION_ENDED = _action("evaluation.ended", _("measured a library"), _USE, "library questions")
+
 TRAIL_VIEWED = _action("trail.viewed", _("opened the trail"), _ACCESS, "events filters person", "object")
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")

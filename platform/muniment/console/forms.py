@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from muniment.accounts.models import ROLES, Person
+from muniment.documents.models import Document
 from muniment.scope import Label, Role, Scope
 from muniment.tenancy.models import LABELS, Level, Team
 
@@ -95,6 +97,33 @@ class DeleteLibraryForm(forms.Form):
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class CaseForm(forms.Form):
+    """A question to keep; `case` is the one that is changed, empty for a new one."""
+
+    case = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    question = forms.CharField(label=_("Question"), widget=forms.Textarea(attrs={"rows": 3}))
+    document = forms.CharField(
+        label=_("Document that answers it"),
+        required=False,
+        max_length=255,
+        help_text=_("Its name in the library. Without one the question is asked but not measured."),
+    )
+    page = forms.IntegerField(label=_("Page"), required=False, min_value=1)
+
+    def __init__(self, documents: QuerySet[Document], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._documents = documents
+
+    def clean_document(self) -> UUID | None:
+        name = self.cleaned_data["document"].strip()
+        if not name:
+            return None
+        found = self._documents.filter(name=name).first()
+        if found is None:
+            raise forms.ValidationError(_("The library has no document of this name that you may see."))
+        return found.id
 
 
 class BudgetForm(forms.Form):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from muniment.console import libraries, people, teams, views
+from muniment.console import libraries, people, quality, teams, views
 
 urlpatterns = [
     path("", views.health, name="console"),
@@ -24,5 +24,12 @@ urlpatterns = [
     path("libraries/<uuid:library_id>", libraries.library, name="library-settings"),
     path("libraries/<uuid:library_id>/delete", libraries.delete, name="delete-library"),
     path("libraries/<uuid:library_id>/grants", libraries.grant, name="give-access"),
+    path("quality/", quality.quality, name="quality"),
+    path("quality/<uuid:library_id>", quality.library, name="library-quality"),
+    path("quality/<uuid:library_id>/keep", quality.keep, name="keep-case"),
+    path("quality/<uuid:library_id>/run", quality.start, name="start-run"),
+    path("quality/cases/<uuid:case_id>/remove", quality.remove, name="remove-case"),
+    path("quality/runs/<uuid:run_id>", quality.run, name="run"),
+    path("quality/turns/<uuid:turn_id>", quality.keep_question, name="keep-question"),
     path("grants/<uuid:grant_id>/revoke", libraries.revoke, name="revoke-access"),
 ]

@@ -62,6 +62,8 @@ def _nav(scope: Scope, asks: bool, path: str) -> list[dict[str, Any]]:
     pages: list[tuple[str, str]] = []
     if asks:
         pages += [(_("Documents"), reverse("documents")), (_("Search"), reverse("search"))]
+    if scope.curates:
+        pages.append((_("Quality"), reverse("quality")))
     if scope.is_officer:
         pages += [(_("Desk"), reverse("desk")), (_("Trail"), reverse("trail"))]
     if Role.SITE_ADMIN in scope.roles:

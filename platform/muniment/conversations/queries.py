@@ -17,6 +17,12 @@ from muniment.pages.errors import NotFound
 from muniment.scope import Scope
 
 
+def curated_of(scope: Scope, turn: Turn) -> list[UUID]:
+    """The libraries that a question was asked of and whose questions this person keeps."""
+    asked = {UUID(library) for library in turn.conversation.libraries} or scope.libraries
+    return sorted(asked & scope.curates)
+
+
 def asker(scope: Scope) -> UUID:
     """Who asks. The system itself has no questions, and sees nobody's."""
     if scope.person is None:

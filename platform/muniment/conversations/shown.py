@@ -15,7 +15,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from muniment.conversations.models import OPEN_TURNS, TurnState
 from muniment.conversations.models import Conversation as ConversationRow
 from muniment.conversations.models import Turn as TurnRow
-from muniment.conversations.queries import SeenSource, count_turns, place_in_queue, sources_of_turns
+from muniment.conversations.queries import (
+    SeenSource,
+    count_turns,
+    curated_of,
+    place_in_queue,
+    sources_of_turns,
+)
 from muniment.conversations.rendering import answer_html, excerpt
 from muniment.documents.presentation import short_page_name
 from muniment.documents.queries import visible_documents
@@ -86,6 +92,7 @@ class Turn:
     feedback: str
     feedback_reason: str
     receipt_url: str = ""
+    may_keep: bool = False
 
     @property
     def events_url(self) -> str:
@@ -94,6 +101,11 @@ class Turn:
     @property
     def stop_url(self) -> str:
         return reverse("stop-turn", args=[self.id])
+
+    @property
+    def keep_url(self) -> str:
+        """For whoever keeps questions of a library."""
+        return reverse("keep-question", args=[self.id]) if self.may_keep else ""
 
     @property
     def feedback_url(self) -> str:
@@ -140,6 +152,7 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         error=ERRORS.get(row.error_code, ERROR),
         feedback={1: "up", -1: "down"}[feedback.value] if feedback else "",
         feedback_reason=feedback.reason if feedback else "",
+        may_keep=bool(curated_of(scope, row)),
     )
 
 

@@ -14,6 +14,7 @@ class Kind(models.TextChoices):
     MOVE = "move", _("move a document")
     ANSWER = "answer", _("answer a question")
     REINDEX = "reindex", _("index a document again")
+    EVALUATE = "evaluate", _("ask the kept questions")
 
 
 class State(models.TextChoices):
@@ -37,7 +38,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 class Job(models.Model):
-    """Work on `subject` (a version, a document or a turn), held by a lease while somebody does it."""
+    """Work on `subject` (a version, a document, a turn or a run), held by a lease while somebody does it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tenant = models.UUIDField()

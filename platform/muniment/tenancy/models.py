@@ -19,6 +19,10 @@ LABELS = [
 ]
 
 
+# Slug of the tenant in which data sets are measured. Nobody belongs to it, so nobody signs in to it.
+EVALUATION = "evaluation"
+
+
 class Tenant(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     slug = models.SlugField(unique=True)

@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 
 from muniment.pages.errors import Forbidden, NotFound
 from muniment.scope import Scope
-from muniment.tenancy.models import Grant, Library, Team, Tenant
+from muniment.tenancy.models import EVALUATION, Grant, Library, Team, Tenant
 from muniment.wall import within
 
 
@@ -42,6 +42,11 @@ def each_tenant() -> Iterator[Tenant]:
     for tenant in Tenant.objects.order_by("created_at"):
         with within(tenant.id):
             yield tenant
+
+
+def organisations() -> QuerySet[Tenant]:
+    """The tenants that people belong to."""
+    return Tenant.objects.exclude(slug=EVALUATION).order_by("created_at")
 
 
 def tenant_of(scope: Scope) -> Tenant:

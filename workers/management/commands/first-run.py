@@ -18,7 +18,8 @@ from muniment.accounts.services import create_first_person, create_person, scope
 from muniment.documents.uploads import upload_whole
 from muniment.pages.errors import Problem
 from muniment.scope import Label, Role
-from muniment.tenancy.models import Level, Library, Tenant
+from muniment.tenancy.models import Level, Library
+from muniment.tenancy.queries import organisations
 from muniment.tenancy.services import create_library, create_tenant, give_access
 from muniment.wall import stay_within
 from workers.acting import cli_origin
@@ -61,7 +62,7 @@ class Command(BaseCommand):
 
 def _make_people(organisation: str) -> list[tuple[str, str, str]]:
     """Name, one-time password and purpose of each account."""
-    tenant = Tenant.objects.first() or create_tenant("main", organisation)
+    tenant = organisations().first() or create_tenant("main", organisation)
     stay_within(tenant.id)
     roles = [Role.SITE_ADMIN, Role.TENANT_ADMIN]
     admin, password = create_first_person(
