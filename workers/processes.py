@@ -27,6 +27,9 @@ GIVE_BACK_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "1000000",
     "MALLOC_TRIM_THRESHOLD_": "1000000",
 }
+# Each request runs in a thread of its own: without a pool each would open a connection, which costs the
+# database's server more than most pages do.
+WEB_POOL = "16"
 
 
 class UnknownPart(Exception):
@@ -178,13 +181,18 @@ def _web() -> Process:
     command += ["--host", host, "--port", str(port), "--no-access-log", "--no-server-header"]
     # Whose word on a forwarded address counts is decided by our own setting.
     command += ["--no-proxy-headers"]
+    # Longer than a proxy keeps an idle connection (two minutes): else the proxy may send a form into one that
+    # is just being closed, which it must not send again.
+    command += ["--timeout-keep-alive", "150"]
     # Open event streams never end by themselves.
     command += ["--timeout-graceful-shutdown", "3"]
     return Process(
         name="web",
         command=command,
         check=checks.serves_http(f"http://{near(host)}:{port}", "/health"),
-        environment=_environment(DJANGO_SETTINGS_MODULE="muniment.settings", **GIVE_BACK_MEMORY),
+        environment=_environment(
+            DJANGO_SETTINGS_MODULE="muniment.settings", MUNIMENT_DATABASE_POOL=WEB_POOL, **GIVE_BACK_MEMORY
+        ),
         memory=600 * MEGABYTE,
     )
 

@@ -9,11 +9,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from muniment.environment import secret
+from muniment.environment import secret, whole_number
 
 URL = "MUNIMENT_DATABASE_URL"
 PASSWORD = "MUNIMENT_DATABASE_PASSWORD"  # noqa: S105 - the name of a setting, not a password
 CONNECT_SECONDS = 5
+# Connections that the threads of a process share; 0 gives each thread its own, which it keeps for a minute.
+POOL = "MUNIMENT_DATABASE_POOL"
+POOL_SECONDS = 10
 # What a query may ask of the server besides its place: how the connection is protected, and by whom.
 OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
@@ -50,6 +53,7 @@ def _postgresql(url: str) -> dict[str, Any]:
     except ValueError as error:
         raise ImproperlyConfigured(f"{URL} has a port that is no number.") from error
     asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    pool = whole_number(POOL, 0)
     name, host = parts.path.strip("/"), asked.pop("host", None) or parts.hostname
     if parts.scheme not in {"postgresql", "postgres"} or not (name and host and parts.username):
         raise ImproperlyConfigured(f"{URL} must be like postgresql://ROLE@HOST:5432/NAME.")
@@ -70,7 +74,12 @@ def _postgresql(url: str) -> dict[str, Any]:
         "PORT": str(port),
         # A cursor of the server lives in one transaction; what reads outside of one would lose it.
         "DISABLE_SERVER_SIDE_CURSORS": True,
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": 0 if pool else 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": CONNECT_SECONDS, "application_name": "muniment", **asked},
+        "OPTIONS": {
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "muniment",
+            **({"pool": {"min_size": 1, "max_size": pool, "timeout": POOL_SECONDS}} if pool else {}),
+            **asked,
+        },
     }
