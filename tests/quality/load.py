@@ -1,0 +1,171 @@
+"""`make load`: a site's processes on PostgreSQL under many signed-in people. PEOPLE=200 SECONDS=60.
+
+    python -m tests.quality.load [PEOPLE] [SECONDS]
+
+Fails on any error, on a page slower than half a second (p95), on work that piles up, on memory that climbs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.look import long_text
+from tests.postgres import Cluster
+from tests.quality.wall_cost import make_tables
+from tests.running import ROOT, SMALL_MODEL, RunningHouse
+
+LIBRARIES, DOCUMENTS = 4, 80
+# Sign-ins cost a tenth of a second of one core each, on purpose.
+SIGN_INS_A_SECOND = 4
+PAGE_SECONDS = 0.5
+# What a process may still grow by after the first third, in bytes: caches fill.
+GROWTH = 40_000_000
+STREAMS = ("library stream", "answer's stream")
+
+
+@dataclass(frozen=True)
+class Look:
+    """The site at a moment: open jobs by kind, resident bytes by part."""
+
+    at: float
+    jobs: dict[str, int]
+    memory: dict[str, int]
+
+
+def main(people: int = 200, seconds: int = 60) -> int:
+    with tempfile.TemporaryDirectory(prefix="muniment-load-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the database's server runs as another account
+        cluster = Cluster(folder / "postgres")
+        cluster.start()
+        house: RunningHouse | None = None
+        try:
+            make_tables(cluster)
+            house = RunningHouse(
+                folder,
+                SMALL_MODEL,
+                MUNIMENT_DATABASE_URL=cluster.url("muniment_worker"),
+                MUNIMENT_ANSWER_TOKENS="80",
+            )
+            house.prepare(migrate=False)
+            house.start()
+            about = _fill(house, cluster, folder, people)
+            looks, numbers = _run(house, cluster, folder, about, people, seconds)
+        finally:
+            if house:
+                house.stop()
+            cluster.stop()
+    return _report(looks, numbers)
+
+
+def _fill(house: RunningHouse, cluster: Cluster, folder: Path, people: int) -> Path:
+    _say(f"making {people} people, {LIBRARIES} libraries and {DOCUMENTS} documents")
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.quality.load_people", str(people), str(LIBRARIES)],
+        cwd=ROOT,
+        env=house.environment | {"MUNIMENT_DATABASE_URL": cluster.url("postgres")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    about = json.loads(made.stdout.splitlines()[-1])
+    texts = folder / "texts"
+    texts.mkdir()
+    for number in range(DOCUMENTS):
+        (texts / f"report-{number:03}.txt").write_bytes(long_text(number, 6))
+    files = sorted(texts.iterdir())
+    for at, library in enumerate(about["libraries"]):
+        house.manage(
+            "ingest", *map(str, files[at::LIBRARIES]), "--library", library["slug"], "--wait", timeout=1800
+        )
+    words = {word for file in files[:20] for word in file.read_text().split() if len(word) > 4}
+    path = folder / "people.json"
+    path.write_text(json.dumps({**about, "words": sorted(words)}))
+    return path
+
+
+def _run(
+    house: RunningHouse, cluster: Cluster, folder: Path, about: Path, people: int, seconds: int
+) -> tuple[list[Look], list[dict[str, str]]]:
+    signing_in = people // SIGN_INS_A_SECOND
+    _say(f"signing in for {signing_in} s, then {seconds} s of work; load average {os.getloadavg()[0]:.1f}")
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "tests/quality/people.py"), "--headless"]
+    command += ["--host", house.url, "-u", str(people), "-r", str(SIGN_INS_A_SECOND), "--reset-stats"]
+    command += ["-t", str(signing_in + seconds), "--csv", str(folder / "load"), "--only-summary", "-s", "3"]
+    looks: list[Look] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(5):
+            looks.append(_look(house, cluster))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    with (folder / "locust.log").open("wb") as log:
+        crowd = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | {"PEOPLE_FILE": str(about)}, stdout=log, stderr=log
+        )
+        time.sleep(signing_in)
+        watcher.start()
+        crowd.wait()
+    over.set()
+    watcher.join()
+    if not (folder / "load_stats.csv").exists():
+        raise SystemExit((folder / "locust.log").read_text()[-3000:])
+    for failure in csv.DictReader((folder / "load_failures.csv").open()):
+        _say(f"{failure['Occurrences']} x {failure['Name']}: {failure['Error'][:200]}")
+    return looks, list(csv.DictReader((folder / "load_stats.csv").open()))
+
+
+def _look(house: RunningHouse, cluster: Cluster) -> Look:
+    rows = cluster.sql(
+        "SELECT kind, count(*) FROM jobs_job WHERE state IN ('ready', 'running') GROUP BY kind", "muniment"
+    )
+    jobs = {kind: int(number) for kind, number in (row.split("|") for row in rows.splitlines())}
+    memory = {name: state["rss"] or 0 for name, state in house.states().items()}
+    return Look(time.monotonic(), jobs, memory)
+
+
+def _report(looks: list[Look], numbers: list[dict[str, str]]) -> int:
+    faults = []
+    print(f"{'action':<24}{'count':>7}{'errors':>7}{'p50 ms':>8}{'p95 ms':>8}")
+    for row in numbers:
+        name, count, errors = row["Name"], int(row["Request Count"]), int(row["Failure Count"])
+        p50, p95 = (row[part] for part in ("50%", "95%"))
+        print(f"{name:<24}{count:>7}{errors:>7}{p50:>8}{p95:>8}")
+        if errors:
+            faults.append(f"{errors} errors in {name}")
+        if name not in STREAMS and p95.isdigit() and int(p95) > PAGE_SECONDS * 1000:
+            faults.append(f"p95 of {name} is {p95} ms")
+    third = len(looks) // 3
+    middle, last = looks[third], looks[-1]
+    print(f"{'part':<24}{'MB then':>8}{'MB at the end':>15}")
+    for name, bytes_now in last.memory.items():
+        print(f"{name:<24}{middle.memory[name] / 1e6:>8.0f}{bytes_now / 1e6:>15.0f}")
+        if bytes_now - middle.memory[name] > GROWTH:
+            faults.append(f"{name} grew by {(bytes_now - middle.memory[name]) / 1e6:.0f} MB")
+    for kind in sorted({kind for look in looks for kind in look.jobs}):
+        open_jobs = [look.jobs.get(kind, 0) for look in looks]
+        print(f"open jobs, {kind}: {' '.join(map(str, open_jobs))}")
+        if min(open_jobs[-third:]) > max(10, 2 * max(open_jobs[:third])):
+            faults.append(f"{kind} piles up")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    for fault in faults:
+        print(f"NOT REACHED: {fault}")
+    return 1 if faults else 0
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
