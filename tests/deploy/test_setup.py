@@ -155,7 +155,7 @@ def test_elsewhere_than_on_debian_the_packages_are_listed(
 def test_every_requirement_is_pinned_and_every_pin_has_a_constraint(setup: ModuleType) -> None:
     constraints = setup.CONSTRAINTS.read_text()
     pinned = dict(line.split("==") for line in constraints.splitlines() if "==" in line)
-    for line in setup.requirements(["embedded", "site", "test"]):
+    for line in setup.requirements(["embedded", "site", "test", "load"]):
         name, version = line.split("==")
         plain = name.split("[")[0].lower().replace("_", "-")
         assert pinned.get(plain) == version, line

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.look import long_text
-from tests.quality import wall_cost
 from tests.running import ROOT
 from tests.running_site import RunningSite
 
@@ -51,13 +50,10 @@ def main(people: int = 200, seconds: int = 60) -> int:
             site.prepare()
             site.start()
             about = _fill(site, folder, people)
-            _say("asking with and without the second wall")
-            wall = list(wall_cost.measure(site, about))
             looks, numbers = _run(site, folder, about, people, seconds)
         finally:
             site.stop()
-    print(*wall, sep="\n")
-    return max(_report(looks, numbers), int(any("NOT REACHED" in line for line in wall)))
+    return _report(looks, numbers)
 
 
 def _fill(site: RunningSite, folder: Path, people: int) -> Path:
