@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import redis
-from django.db import connection, connections
+from django.db import connections
 
 from muniment.jobs import replies
-from tests.worker import Question, answering
+from tests.worker import answering
 
 
 @pytest.mark.django_db(transaction=True)
@@ -15,16 +15,9 @@ from tests.worker import Question, answering
 def test_a_connection_of_a_pool_is_given_back_while_one_waits(
     broker: redis.Redis, monkeypatch: pytest.MonkeyPatch, pooled: bool
 ) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", pooled)
-    held = []
-
-    def answer(_question: Question) -> dict[str, object]:
-        held.append(ours.connection is not None)
-        return {"ok": True}
-
-    ours = connections["default"]  # the one of this thread, as the worker's thread sees it
-    with answering(broker, "answer", answer):
+    ours, closed = connections["default"], []
+    monkeypatch.setitem(ours.settings_dict["OPTIONS"], "pool", pooled)
+    monkeypatch.setattr(ours, "close", lambda: closed.append("closed"))
+    with answering(broker, "answer", lambda _question: {"ok": bool(closed) == pooled}):
         assert replies.ask("test.echo", "answer", {}, timeout=10) == {"ok": True}
-    assert held == [not pooled]
+    monkeypatch.undo()
