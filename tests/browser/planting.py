@@ -15,11 +15,13 @@ from typing import Any
 
 from django.core.management import call_command
 from django.db.models import Min
+from django.utils import timezone
 
 from muniment.accounts.models import Person
 from muniment.accounts.services import create_person, scope_of_person
 from muniment.conversations.models import Conversation, Source, Turn, TurnState
 from muniment.documents.models import Document, Passage
+from muniment.evaluation.models import Case, Result, Run, RunState
 from muniment.jobs.streams import append, turn_key
 from muniment.scope import Origin, Role, Scope
 from muniment.tenancy.models import Level, Library
@@ -55,6 +57,7 @@ def main(place: str, whole: bool, folder: str) -> None:
     ids["documents"] = [str(document.id) for document in documents]
     ids["version"] = str(documents[0].current_id)
     ids |= _conversations(staff, library, texts)
+    ids["run"] = _quality(admin, library, documents, texts)
     sys.stdout.write(json.dumps(ids))
 
 
@@ -125,6 +128,30 @@ def _conversations(staff: Person, library: Library, texts: list[str]) -> dict[st
         "failed": str(failed.id),
         "live": str(live.id),
     }
+
+
+def _quality(admin: Person, library: Library, documents: list[Document], texts: list[str]) -> str:
+    """Kept questions and what a run of them found, for an administrator who curates as well."""
+    Person.objects.filter(pk=admin.pk).update(roles=[*admin.roles, Role.CURATOR.value])
+    about = {"tenant": library.tenant_id, "library": library}
+    cases = [
+        Case.objects.create(question="\n".join(some).replace("\0", ""), **about)
+        for some in _batches(texts, AT_ONCE)
+    ]
+    run = Run.objects.create(state=RunState.DONE, name=texts[0][:120], finished_at=timezone.now(), **about)
+    found = [{"document": str(document.id), "page": 1, "score": 1.0} for document in documents]
+    Result.objects.bulk_create(
+        Result(
+            tenant=run.tenant,
+            run=run,
+            ordinal=ordinal,
+            query=str(case.id),
+            question=case.question,
+            found=found,
+        )
+        for ordinal, case in enumerate(cases)
+    )
+    return str(run.id)
 
 
 def _turn(

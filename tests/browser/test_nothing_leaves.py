@@ -34,7 +34,7 @@ NO_PAGES = {
     *("ask", "turn", "stop-turn", "rate-turn", "ask-again", "turn-events", "set-budget", "revoke-access"),
     *("rename-conversation", "delete-conversation", "create-person", "reset-password", "deactivate-person"),
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
-    *("delete-library", "give-access"),
+    *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
 }
 
 
@@ -159,6 +159,9 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             "team": [at("team", ids["team"])],
             "libraries": [at("libraries")],
             "library-settings": [at("library-settings", ids["library_id"])],
+            "quality": [at("quality")],
+            "library-quality": [at("library-quality", ids["library_id"])],
+            "run": [at("run", ids["run"])],
         },
         "officer": {
             "desk": [at("desk")],

@@ -278,7 +278,7 @@ def test_other_routes_are_refused(http: httpx.Client, method: str, path: str) ->
         ("POST", "/collections/raw/points/delete", {"points": [1]}),
         ("POST", "/collections/raw/points/delete", {"filter": {"must": [], "must_not": []}}),
         ("POST", "/collections/raw/points/count", {"filter": {"must_not": FILTER["must"]}}),
-        ("POST", "/collections/raw/points/query", {**NEAREST, "filter": {"must_not": FILTER["must"]}}),
+        ("POST", BATCH, {"searches": [{**NEAREST, "filter": {"must_not": FILTER["must"]}}]}),
         ("POST", "/collections/raw/points/count", {"filter": {"must": [{"key": "tenant"}]}}),
         ("POST", "/collections/raw/points/count", {"filter": FILTER, "exact": False}),
         ("PUT", "/collections/..%2Fescape", COLLECTION),
