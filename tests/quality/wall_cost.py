@@ -22,7 +22,7 @@ from typing import Any
 from tests.postgres import Cluster
 from tests.running import ROOT
 
-ROUNDS = 151
+ROUNDS = 101
 DOCUMENTS, CONVERSATIONS, EVENTS = 400, 60, 1500
 MOST = 1.10
 WITH, WITHOUT = "muniment_web", "muniment_open"
