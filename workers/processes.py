@@ -30,6 +30,9 @@ GIVE_BACK_MEMORY = {
 # Each request runs in a thread of its own: without a pool each would open a connection, which costs the
 # database's server more than most pages do.
 WEB_POOL = "16"
+# Celery closes a thread's connection after each task. As many as 32 threads, each with a watch for Stop, may
+# want at once.
+ANSWER_POOL = "64"
 
 
 class UnknownPart(Exception):
@@ -206,7 +209,11 @@ def _ingest() -> Process:
 def _answer() -> Process:
     options = ["--pool=threads", "--concurrency=32"]
     part = _celery("answer", "answer,search,pictures", options, 1500 * MEGABYTE)
-    return replace(part, after=("valkey", "index"))
+    return replace(
+        part,
+        after=("valkey", "index"),
+        environment={**part.environment, "MUNIMENT_DATABASE_POOL": ANSWER_POOL},
+    )
 
 
 def _upkeep() -> Process:
