@@ -12,6 +12,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -277,6 +278,10 @@ class Held:
 
     def beat(self) -> None:
         pass
+
+    @contextmanager
+    def kept(self, seconds: float) -> Iterator[None]:
+        yield
 
 
 EVENTS: dict[type[Case], dict[str, int]] = {
