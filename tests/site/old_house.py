@@ -17,6 +17,7 @@ from muniment.documents import services as documents
 from muniment.documents.blobs import part_path
 from muniment.documents.models import Document, Version, VersionState
 from muniment.documents.uploads import append, begin
+from muniment.evaluation.models import Case, Result, Run, RunState
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job, Kind, State
 from muniment.registry.models import Check, Engine, Report
@@ -107,6 +108,11 @@ def _conversation(person: Person, document: Document) -> None:
     best = {"score": 1 / 3, "best_start": 0, "best_end": len(OLD_SENTENCE)}
     Source.objects.create(tenant=tenant, turn=turn, n=1, given=True, cited=True, **where, **best)
     Feedback.objects.create(tenant=tenant, turn=turn, value=-1, reason="not quite")
+    kept = {"tenant": tenant, "library": document.library}
+    Case.objects.create(question=QUESTION, document=document.id, page=1, turn=turn.id, **kept)
+    run = Run.objects.create(state=RunState.DONE, measures={"mrr@10": [1 / 3, 1]}, **kept)
+    found = [{"document": str(document.id), "page": 1, "score": 1 / 3}]
+    Result.objects.create(tenant=tenant, run=run, ordinal=0, query="1", question=QUESTION, found=found)
     record_alone(
         scope_for(person), actions.QUESTION_ASKED, private={"question": QUESTION}, details={"libraries": []}
     )
