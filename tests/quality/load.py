@@ -61,9 +61,14 @@ def _fill(site: RunningSite, folder: Path, people: int) -> Path:
     made = subprocess.run(
         [sys.executable, "-m", "tests.quality.load_people", str(people), str(LIBRARIES)],
         cwd=ROOT,
-        env=site.environment | {"MUNIMENT_DATABASE_URL": site.cluster.url("postgres")},
+        env=site.environment
+        | {
+            "MUNIMENT_DATABASE_URL": site.cluster.url("postgres"),
+            "DJANGO_SETTINGS_MODULE": "workers.settings",
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "platform"), str(ROOT))),
+        },
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
     )
     about = json.loads(made.stdout.splitlines()[-1])
