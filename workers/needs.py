@@ -26,7 +26,7 @@ def index() -> Need:
 
 def _database_answers() -> bool:
     try:
-        preflight.check(preflight.SERVE_PEOPLE)
+        preflight.require()
     except preflight.DatabaseAway:
         return False
     return True

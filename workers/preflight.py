@@ -13,6 +13,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,15 @@ from muniment.wall import fault_of_role
 from workers.guard import CannotServe
 
 SERVE_PEOPLE = {"web", "ingest", "answer", "upkeep"}
-# Of one of each part when all are busy: 32 answers at once, the web's pool of 16, a few of the others.
-CONNECTIONS = 56
+# Each request of the web runs in a thread of its own: without a pool each would open a connection, which
+# costs the database's server more than most pages do.
+WEB_POOL = 16
+# Celery closes a thread's connection after each task. As many as 32 threads, each with a watch for Stop, may
+# want one at once.
+ANSWER_POOL = 64
+# Of one of each part when all are busy: both pools, each with one more while it starts, and what ingest and
+# upkeep open.
+CONNECTIONS = WEB_POOL + 1 + ANSWER_POOL + 1 + 4 + 6
 CLOCK_SECONDS = 5
 FULL = {errno.ENOSPC, errno.EDQUOT}
 # Older servers have holes that a client can use, in scripts and in waiting for a queue (CVE-2025-49844,
@@ -47,20 +55,31 @@ def check(names: Iterable[str]) -> list[str]:
     """What to warn of before these parts start. Raises CannotServe where they must not."""
     if not SERVE_PEOPLE & set(names):
         return []
+    require()
+    with _asking_the_database():
+        warnings = [clock_fault(clock_ahead()), connections_fault()]
+    warnings += [broker_fault(), secrets_fault()]
+    return [warning for warning in warnings if warning]
+
+
+def require() -> None:
+    """Raise CannotServe where a part that serves people must not start."""
+    with _asking_the_database():
+        faults = [fault_of_role(), schema_fault(), clock_fault(clock_ahead(), refuses=True)]
+    faults.append(broker_door_fault())
+    if fault := next(filter(None, faults), ""):
+        raise CannotServe(fault)
+
+
+@contextmanager
+def _asking_the_database() -> Iterator[None]:
     try:
-        ahead = clock_ahead()
-        faults = [fault_of_role(), schema_fault(), clock_fault(ahead, refuses=True)]
-        warnings = [clock_fault(ahead), connections_fault()]
+        yield
     except DatabaseError as error:
         kind = DatabaseAway if _is_away(error) else CannotServe
         raise kind(database_fault(error)) from error
     finally:
         connection.close()  # the parts are forked from here
-    faults.append(broker_door_fault())
-    if fault := next(filter(None, faults), ""):
-        raise CannotServe(fault)
-    warnings += [broker_fault(), secrets_fault()]
-    return [warning for warning in warnings if warning]
 
 
 def check_folder() -> None:

@@ -16,7 +16,7 @@ from django.db import connection
 from muniment.environment import near
 from workers import checks, needs
 from workers.engines import catalogue
-from workers.preflight import SERVE_PEOPLE
+from workers.preflight import ANSWER_POOL, SERVE_PEOPLE, WEB_POOL
 from workers.supervisor import Process
 
 MEGABYTE = 1_000_000
@@ -27,12 +27,6 @@ GIVE_BACK_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "1000000",
     "MALLOC_TRIM_THRESHOLD_": "1000000",
 }
-# Each request runs in a thread of its own: without a pool each would open a connection, which costs the
-# database's server more than most pages do.
-WEB_POOL = "16"
-# Celery closes a thread's connection after each task. As many as 32 threads, each with a watch for Stop, may
-# want at once.
-ANSWER_POOL = "64"
 
 
 class UnknownPart(Exception):
@@ -194,7 +188,9 @@ def _web() -> Process:
         command=command,
         check=checks.serves_http(f"http://{near(host)}:{port}", "/health"),
         environment=_environment(
-            DJANGO_SETTINGS_MODULE="muniment.settings", MUNIMENT_DATABASE_POOL=WEB_POOL, **GIVE_BACK_MEMORY
+            DJANGO_SETTINGS_MODULE="muniment.settings",
+            MUNIMENT_DATABASE_POOL=str(WEB_POOL),
+            **GIVE_BACK_MEMORY,
         ),
         memory=600 * MEGABYTE,
     )
@@ -208,12 +204,9 @@ def _ingest() -> Process:
 
 def _answer() -> Process:
     options = ["--pool=threads", "--concurrency=32"]
-    part = _celery("answer", "answer,search,pictures", options, 1500 * MEGABYTE)
-    return replace(
-        part,
-        after=("valkey", "index"),
-        environment={**part.environment, "MUNIMENT_DATABASE_POOL": ANSWER_POOL},
-    )
+    pool = {"MUNIMENT_DATABASE_POOL": str(ANSWER_POOL)}
+    part = _celery("answer", "answer,search,pictures", options, 1500 * MEGABYTE, **pool)
+    return replace(part, after=("valkey", "index"))
 
 
 def _upkeep() -> Process:
@@ -221,7 +214,7 @@ def _upkeep() -> Process:
     return _celery("upkeep", "upkeep", ["--pool=threads", "--concurrency=4", "-B"], 1000 * MEGABYTE)
 
 
-def _celery(name: str, queues: str, options: list[str], memory: int) -> Process:
+def _celery(name: str, queues: str, options: list[str], memory: int, **more: str) -> Process:
     # Two copies on one host have the same host name, two in containers the same folder.
     node = f"{name}-{hashlib.sha256(str(settings.RUN_DIR).encode()).hexdigest()[:6]}@%h"
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-n", node]
@@ -231,6 +224,6 @@ def _celery(name: str, queues: str, options: list[str], memory: int) -> Process:
         command=command,
         check=checks.beats(Path(settings.RUN_DIR) / "heartbeat" / name),
         after=("valkey",),
-        environment=_environment(),
+        environment=_environment(**more),
         memory=memory,
     )
