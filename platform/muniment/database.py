@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from muniment.environment import secret, whole_number
 
@@ -83,3 +84,14 @@ def _postgresql(url: str) -> dict[str, Any]:
             **asked,
         },
     }
+
+
+def release_connections(pooled: bool = False) -> None:
+    """Close this thread's connections before a long wait, or with `pooled` those that others may share.
+
+    One within a transaction stays.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block or (pooled and not connection.settings_dict["OPTIONS"].get("pool")):
+            continue
+        connection.close()

@@ -26,10 +26,10 @@ def test_a_passage_of_headings_alone_shows_them() -> None:
 
 def test_a_search_shows_the_sentence_with_most_of_its_words() -> None:
     text = "Doors close at ten. The porter of the night opens them for guests. Guests ring twice."
-    start, end = best_by_words("who opens the doors at night", Passage(text=text, heading=""))
+    ((start, end),) = best_by_words("who opens the doors at night", [Passage(text=text, heading="")])
     assert text[start:end] == "The porter of the night opens them for guests."
 
 
 def test_a_search_by_meaning_alone_shows_the_first_sentence() -> None:
     text = "Doors close at ten. Guests ring twice."
-    assert best_by_words("entrance", Passage(text=text, heading="")) == (0, 19)
+    assert best_by_words("entrance", [Passage(text=text, heading="")]) == [(0, 19)]

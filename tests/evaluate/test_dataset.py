@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workers.evaluate.dataset import DatasetError, documents, load, queries, sample
+from workers.evaluate.dataset import DatasetError, documents, queries, sample
 
 
 def write(folder: Path, name: str, *lines: Any) -> None:
@@ -51,7 +51,7 @@ def test_files_are_documents_under_their_names(tmp_path: Path) -> None:
 
 def test_questions_carry_evidence_scope_and_judgements(folder: Path) -> None:
     write(folder, "qrels.tsv", "query-id\tdoc-id\tscore", "q1\tB\t2", "q1\ta/1\t0")
-    first, second = load(folder).queries
+    first, second = queries(folder)
     assert first.grades == {"B": 2, "a/1": 0}
     assert first.evidence[0].text == "Green."
     assert (second.answerable, second.scope, second.grades) == (False, "B", {})
@@ -91,7 +91,7 @@ def test_every_kth_question_is_asked() -> None:
 def test_what_is_wrong_is_said_with_its_place(folder: Path, name: str, line: Any, sentence: str) -> None:
     write(folder, name, line)
     with pytest.raises(DatasetError) as refused:
-        load(folder)
+        documents(folder), queries(folder)
     assert sentence in str(refused.value)
 
 
@@ -106,7 +106,7 @@ def test_ids_must_differ(folder: Path) -> None:
 
 def test_a_folder_without_documents_or_questions_is_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"neither a file corpus.jsonl nor a folder files"):
-        load(tmp_path)
+        documents(tmp_path)
     write(tmp_path, "corpus.jsonl", {"id": "c", "text": "x"})
     with pytest.raises(DatasetError, match=r"no file queries.jsonl"):
-        load(tmp_path)
+        queries(tmp_path)

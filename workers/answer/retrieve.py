@@ -12,7 +12,7 @@ from muniment.documents.queries import published_names, published_passages
 from muniment.documents.sentences import sentences
 from muniment.scope import Scope
 from workers.answer import fuse
-from workers.engines import Engine, Hit, PassageIndex
+from workers.engines import Engine, Hit, IndexFilter, PassageIndex
 from workers.engines.index import filter_for
 from workers.engines.sparse import query_vector, tokens
 
@@ -54,7 +54,7 @@ def retrieve(
     Raises `EngineUnavailable`, `IndexUnavailable`.
     """
     dense = engine.embed([question])[0]
-    found = _ranked(scope, index, question, dense, limit, libraries, documents)
+    found = _ranked(scope, index, filter_for(scope, libraries, documents), question, dense, limit)
     return _with_best_sentences(engine, question, dense, found)
 
 
@@ -68,21 +68,20 @@ def find(
     documents: Iterable[UUID] | None = None,
 ) -> list[tuple[Passage, float]]:
     """The same passages in the same order with their scores; what fits best in each is not weighed."""
-    return _ranked(scope, index, question, engine.embed([question])[0], limit, libraries, documents)
+    dense = engine.embed([question])[0]
+    return _ranked(scope, index, filter_for(scope, libraries, documents), question, dense, limit)
 
 
 def _ranked(
     scope: Scope,
     index: PassageIndex,
+    where: IndexFilter,
     question: str,
     dense: Sequence[float],
     limit: int,
-    libraries: Iterable[UUID] | None = None,
-    documents: Iterable[UUID] | None = None,
 ) -> list[tuple[Passage, float]]:
     """The best passages that are published, best first, with their scores, and at most `limit`."""
-    where, sparse = filter_for(scope, libraries, documents), query_vector(question)
-    asked = CANDIDATES
+    sparse, asked = query_vector(question), CANDIDATES
     while True:
         hits = index.search(where, dense, sparse, asked)
         order = _order(scope, question, hits, asked)
@@ -123,9 +122,14 @@ def _with_best_sentences(
     return candidates
 
 
-def best_by_words(question: str, passage: Passage) -> tuple[int, int]:
-    """The range of the sentence that shares most of the question's words; the first of equals."""
-    wanted, spans = set(tokens(question)), worth_showing(passage)
+def best_by_words(question: str, passages: Iterable[Passage]) -> list[tuple[int, int]]:
+    """In each passage the range of the sentence with most of the question's words, the first of equals."""
+    wanted = set(tokens(question))
+    return [_best_by_words(wanted, passage) for passage in passages]
+
+
+def _best_by_words(wanted: set[str], passage: Passage) -> tuple[int, int]:
+    spans = worth_showing(passage)
     return max(spans, key=lambda span: _overlap(wanted, passage.text[slice(*span)]), default=(0, 0))
 
 

@@ -54,8 +54,8 @@ def _hits(asked: dict[str, Any]) -> list[dict[str, Any]]:
         int(asked["limit"]),
         [UUID(library) for library in asked["libraries"]] or None,
     )
-    hits = []
-    for passage, score in found:
-        start, end = best_by_words(asked["query"], passage)
-        hits.append({"passage": str(passage.id), "score": score, "best_start": start, "best_end": end})
-    return hits
+    best = best_by_words(asked["query"], [passage for passage, _score in found])
+    return [
+        {"passage": str(passage.id), "score": score, "best_start": start, "best_end": end}
+        for (passage, score), (start, end) in zip(found, best, strict=True)
+    ]

@@ -49,6 +49,7 @@ PAYLOAD_INDEXES: dict[str, models.KeywordIndexParams | models.PayloadSchemaType]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class IndexRefused(Exception):
@@ -203,9 +204,8 @@ class QdrantIndex:
 
     @_typed_errors
     def upsert(self, points: Sequence[Point]) -> None:
-        for start in range(0, len(points), BATCH):
-            batch = [_stored(point) for point in points[start : start + BATCH]]
-            self._client.upsert(self.collection, batch, wait=True)
+        for some in _pieces(points):
+            self._client.upsert(self.collection, [_stored(point) for point in some], wait=True)
 
     @_typed_errors
     def search(
@@ -313,9 +313,9 @@ def _these(where: models.Filter, ids: Sequence[UUID]) -> models.Filter:
     return models.Filter(must=[*must, named], must_not=where.must_not)
 
 
-def _pieces(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    for start in range(0, len(ids), BATCH):
-        yield ids[start : start + BATCH]
+def _pieces(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(many), BATCH):
+        yield many[start : start + BATCH]
 
 
 def _sparse(vector: SparseVector) -> models.SparseVector:

@@ -227,14 +227,12 @@ class QueryPoints(Body):
     prefetch: list[Prefetch] = Field(default_factory=list, max_length=4)
     params: SearchParams | None = None
     limit: int = Field(ge=1, le=10_000)
-    offset: int = Field(default=0, ge=0, le=10_000)
     with_payload: list[FieldName] = Field(default_factory=list)
     with_vector: Literal[False] = False
 
     def to_edge(self) -> edge.QueryRequest:
         return edge.QueryRequest(
             limit=self.limit,
-            offset=self.offset,
             query=edge.Query.Nearest(edge_vector(self.query.nearest), using=self.using),
             prefetches=[prefetch.to_edge() for prefetch in self.prefetch],
             filter=self.filter.to_edge(),

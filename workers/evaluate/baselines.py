@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-from muniment.documents.layout import HEADING_SEPARATOR
 from muniment.documents.models import Document, Version
 from muniment.documents.queries import text_of
 from workers.engines import connect
 from workers.engines.sparse import tokens
 from workers.evaluate.dataset import Query
 from workers.evaluate.run import PASSAGES, Asked, Corpus, Found
+from workers.ingest.pipeline import searched_text
 
 # Robertson's defaults.
 K1, B = 1.2, 0.75
@@ -138,8 +138,7 @@ def _passages(corpus: Corpus) -> list[Unit]:
     for id, version in corpus.versions.items():
         document = version.document
         for passage in version.passages.order_by("ordinal"):
-            head = HEADING_SEPARATOR.join(filter(None, (document.title or document.name, passage.heading)))
-            units.append(Unit(id, passage.page, passage.text, f"{head}\n{passage.text}"))
+            units.append(Unit(id, passage.page, passage.text, searched_text(document, passage)))
     return units
 
 

@@ -77,18 +77,6 @@ class Query:
         return dict(self.judged) or {piece.document: 1 for piece in self.evidence}
 
 
-@dataclass(frozen=True)
-class Dataset:
-    name: str
-    files: tuple[File, ...]
-    queries: tuple[Query, ...]
-
-
-def load(folder: Path) -> Dataset:
-    """Documents and questions. Raises `DatasetError`."""
-    return Dataset(_name(folder), tuple(documents(folder)), tuple(queries(folder)))
-
-
 def documents(folder: Path) -> list[File]:
     """The documents of `corpus.jsonl`, or of `files/`. Raises `DatasetError`."""
     corpus, files = folder / "corpus.jsonl", folder / "files"

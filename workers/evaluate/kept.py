@@ -58,16 +58,25 @@ def work_on(lease: Lease) -> None:
         services.fail_run(scope, run, "unavailable")
 
 
-def ask_kept(scope: Scope, run: Run, beat: Callable[[], None] = lambda: None) -> list[Asked]:
-    """Ask all kept questions of the run's library and end the run. Raises `Conflict` where it has ended."""
+def ask_kept(scope: Scope, run: Run, beat: Callable[[], None] = lambda: None) -> list[dict[str, float]]:
+    """Ask all kept questions of the run's library and end the run; gives the measures of each.
+
+    Raises `Conflict` where it has ended.
+    """
     asked = ask_all(_corpus(scope, run.library), _questions(queries.cases(scope, run.library_id)), beat=beat)
-    store(scope, run, asked)
-    return asked
-
-
-def store(scope: Scope, run: Run, asked: Sequence[Asked], documents: dict[str, UUID] | None = None) -> None:
-    """End a run with what was found; `documents` has the stored document of a data set's ids."""
     measured = [measure(one) for one in asked]
+    store(scope, run, asked, measured)
+    return measured
+
+
+def store(
+    scope: Scope,
+    run: Run,
+    asked: Sequence[Asked],
+    measured: Sequence[dict[str, float]],
+    documents: dict[str, UUID] | None = None,
+) -> None:
+    """End a run with what was found; `documents` has the stored document of a data set's ids."""
     rows = [
         {
             "query": one.query.id,

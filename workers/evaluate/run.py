@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from uuid import UUID
 
@@ -57,7 +58,7 @@ class Asked:
     found: list[Found]
     seconds: float
 
-    @property
+    @cached_property
     def pages(self) -> list[tuple[Page, float]]:
         """Each page found, once, with the score of its best passage; at most `PAGES`."""
         best: dict[Page, float] = {}

@@ -66,14 +66,10 @@ def scope_in(tenant: Tenant, origin: Origin) -> Scope:
     return scope_of(tenant.id, tenant.id, [Role.TENANT_ADMIN, Role.CURATOR], Label.SECRET, origin)
 
 
-def libraries(scope: Scope) -> list[Library]:
-    return list(all_libraries(scope))
-
-
 def library_of(scope: Scope, dataset: str) -> tuple[Scope, Library]:
     """The data set's library, made when first asked for, and the scope that may use it."""
     slug = slugify(dataset)[:50] or "library"
-    library = next((found for found in libraries(scope) if found.slug == slug), None)
+    library = all_libraries(scope).filter(slug=slug).first()
     if library is None:
         with transaction.atomic():
             library = create_library(scope, dataset[:120], Label.PUBLIC)

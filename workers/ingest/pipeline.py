@@ -182,7 +182,7 @@ def _embed(version: Version, report: Callable[[int, int], None]) -> None:
     total, done = version.passage_count, 0
     for batch in passage_batches(version):
         report(done, total)
-        texts = [f"{_context(document, passage)}\n{passage.text}" for passage in batch]
+        texts = [searched_text(document, passage) for passage in batch]
         vectors = embedder.encode(texts)
         report(done, total)
         index.upsert(
@@ -218,6 +218,11 @@ def passage_batches(version: Version) -> Iterator[list[Passage]]:
 
 class IndexMiscounts(Exception):
     """The index acknowledged other points than were written; trying again overwrites them."""
+
+
+def searched_text(document: Document, passage: Passage) -> str:
+    """What is embedded and whose words are indexed: the passage under its title and headings."""
+    return f"{_context(document, passage)}\n{passage.text}"
 
 
 def _context(document: Document, passage: Passage) -> str:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from muniment.audit.actions import BACKUP_MADE, Outcome
 from muniment.audit.models import AuditEvent
 from muniment.audit.queries import guards_missing
-from muniment.documents.blobs import blob_path, hash_file
+from muniment.documents.blobs import is_whole
 from muniment.documents.models import Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import Queue, queues
@@ -105,9 +105,8 @@ def originals() -> Iterator[Finding]:
     for version in _some_versions():
         if read and read + version.size > SAMPLE_BYTES:
             continue
-        path = blob_path(version.tenant, version.sha256)
         checked, read = checked + 1, read + version.size
-        if not path.is_file() or hash_file(path) != version.sha256:
+        if not is_whole(version.tenant, version.sha256):
             faults.append(str(version.id))
     if faults:
         yield bad(

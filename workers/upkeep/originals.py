@@ -12,7 +12,7 @@ from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
-from muniment.documents.blobs import blob_path, hash_file, keep
+from muniment.documents.blobs import is_whole, keep
 from muniment.documents.models import Version, VersionState
 from workers.upkeep.archive import PIECE, Hashing
 from workers.upkeep.errors import MoveFailed
@@ -41,7 +41,7 @@ def needed() -> list[Original]:
 
 def bring(folder: Path, originals: list[Original]) -> int:
     """Copy what is not here yet, whole; gives how many. Those that are lost are told together."""
-    absent = [one for one in originals if not _is_here(one)]
+    absent = [one for one in originals if not is_whole(one.tenant, one.sha256)]
     need = sum(one.size for one in absent)
     if shutil.disk_usage(settings.DATA_DIR).free - need < settings.FREE_DISK_BYTES:
         raise MoveFailed(
@@ -61,11 +61,6 @@ def bring(folder: Path, originals: list[Original]) -> int:
             % {"n": len(lost), "ids": ", ".join(str(one.version) for one in lost[:SHOWN])}
         )
     return len(absent)
-
-
-def _is_here(one: Original) -> bool:
-    path = blob_path(one.tenant, one.sha256)
-    return path.is_file() and hash_file(path) == one.sha256
 
 
 def _copy(folder: Path, one: Original) -> bool:

@@ -44,7 +44,6 @@ def look_for_stuck_work() -> Iterator[Difference]:
 
 def _unsettled(tenant: UUID) -> Iterator[Difference]:
     versions = Version.objects.filter(tenant=tenant)
-    versions = Version.objects.filter(tenant=tenant)
     of_deleted = versions.filter(document__deleted_at__isnull=False).exclude(state=VersionState.DELETED)
     not_shown = versions.filter(state=VersionState.PUBLISHED).exclude(document__current=F("pk"))
     wrong = {*of_deleted.values_list("document", flat=True), *not_shown.values_list("document", flat=True)}

@@ -17,13 +17,13 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from muniment.accounts.middleware import origin_of
 from muniment.accounts.models import Person
+from muniment.database import release_connections
 from muniment.scope import Scope
 from muniment.tenancy.queries import grants_of_many
 from muniment.tenancy.services import scope_with
@@ -79,12 +79,7 @@ def _scopes(sessions: Mapping[str, UUID]) -> Found:
             found |= _of_tenant(tenant, [key for key, of in sessions.items() if of == tenant])
         return found
     finally:
-        _release()
-
-
-def _release() -> None:
-    if not connection.in_atomic_block:
-        connection.close()
+        release_connections()
 
 
 def _of_tenant(tenant: UUID, keys: Collection[str]) -> Found:

@@ -22,6 +22,7 @@ from muniment.evaluation.comparison import Comparison
 from muniment.evaluation.models import Case, Result, Run, RunState
 from muniment.pages.errors import Conflict, Invalid
 from muniment.scope import Scope
+from muniment.tenancy.models import Library
 
 RUNS_SHOWN = 10
 # Pages listed of what was found for a question.
@@ -59,12 +60,11 @@ def quality(request: HttpRequest) -> HttpResponse:
 def library(request: HttpRequest, library_id: UUID) -> HttpResponse:
     scope = scope_of_request(request)
     found = queries.curated_library(scope, library_id)
-    change = request.GET.get("case", "")
-    cases = {str(case.id): case for case in queries.cases(scope, found.id)}
-    initial = _initial(scope, cases[change]) if change in cases else None
-    return _library_page(
-        request, scope, library_id, CaseForm(published_documents(scope, found.id), initial=initial)
-    )
+    cases = list(queries.cases(scope, found.id))
+    chosen = next((case for case in cases if str(case.id) == request.GET.get("case")), None)
+    initial = _initial(scope, chosen) if chosen else None
+    form = CaseForm(published_documents(scope, found.id), initial=initial)
+    return _library_page(request, scope, found, cases, form)
 
 
 def _initial(scope: Scope, case: Case) -> dict[str, Any]:
@@ -78,15 +78,13 @@ def _initial(scope: Scope, case: Case) -> dict[str, Any]:
 
 
 def _library_page(
-    request: HttpRequest, scope: Scope, library_id: UUID, form: CaseForm, status: int = 200
+    request: HttpRequest, scope: Scope, found: Library, cases: list[Case], form: CaseForm, status: int = 200
 ) -> HttpResponse:
-    found = queries.curated_library(scope, library_id)
-    cases = list(queries.cases(scope, library_id))
     names = {
         row.id: row
         for row in visible_documents(scope).filter(pk__in=[c.document for c in cases if c.document])
     }
-    runs = list(queries.runs(scope, library_id)[:RUNS_SHOWN])
+    runs = list(queries.runs(scope, found.id)[:RUNS_SHOWN])
     context = {
         "library": {"name": found.name},
         "quality_url": reverse("quality"),
@@ -95,8 +93,8 @@ def _library_page(
         "waiting": any(run.state == RunState.WAITING for run in runs),
         "form": form,
         "form_open": bool(form.errors or form.initial),
-        "keep_url": reverse("keep-case", args=[library_id]),
-        "run_url": reverse("start-run", args=[library_id]) if cases else "",
+        "keep_url": reverse("keep-case", args=[found.id]),
+        "run_url": reverse("start-run", args=[found.id]) if cases else "",
     }
     return render(request, "console/library_quality.html", context, status=status)
 
@@ -137,7 +135,7 @@ def _measures(run: Run) -> list[dict[str, Any]]:
 @require_POST
 def keep(request: HttpRequest, library_id: UUID) -> HttpResponse:
     scope = scope_of_request(request)
-    queries.curated_library(scope, library_id)
+    found = queries.curated_library(scope, library_id)
     form = CaseForm(published_documents(scope, library_id), request.POST)
     if form.is_valid():
         try:
@@ -149,7 +147,8 @@ def keep(request: HttpRequest, library_id: UUID) -> HttpResponse:
             return redirect("library-quality", library_id)
         except (Invalid, Conflict) as problem:
             form.add_error(None, str(problem.detail))
-    return _library_page(request, scope, library_id, form, status=422)
+    cases = list(queries.cases(scope, library_id))
+    return _library_page(request, scope, found, cases, form, status=422)
 
 
 @require_POST

@@ -24,7 +24,8 @@ from muniment.conversations import shown
 from muniment.conversations.models import OPEN_TURNS, TurnState
 from muniment.conversations.queries import place_in_queue
 from muniment.conversations.queries import turn as own_turn
-from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id, release_connections
+from muniment.database import release_connections
+from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id
 from muniment.jobs.streams import Entry, follow, turn_key
 from muniment.pages.errors import NotFound
 from muniment.wall import within

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET
 
 from muniment.accounts.requests import scope_of_request
 from muniment.accounts.watching import scope_by_now
+from muniment.database import release_connections
 from muniment.documents.models import VersionState
 from muniment.documents.progress import Progress, in_work
-from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id, release_connections
+from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id
 from muniment.jobs.streams import Entry, follow, library_key, tail
 from muniment.tenancy.queries import library_by_slug
 from muniment.wall import within

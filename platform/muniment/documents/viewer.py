@@ -22,6 +22,7 @@ from django.views.decorators.http import require_GET
 
 from muniment.accounts.queries import names_of
 from muniment.accounts.requests import scope_of_request, wants_part
+from muniment.database import release_connections
 from muniment.documents import blobs, queries, services
 from muniment.documents.forms import LabelForm, MoveForm
 from muniment.documents.layout import Box, boxes_of, unpack_words
@@ -29,7 +30,6 @@ from muniment.documents.models import Page, Passage, Version
 from muniment.documents.presentation import ACCEPT, page_name
 from muniment.documents.reading import Marks, Span, blocks_of, window_of
 from muniment.jobs.replies import ask_async
-from muniment.jobs.sse import release_connections
 from muniment.pages.errors import NotFound
 from muniment.scope import Scope
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import redis
 from asgiref.sync import sync_to_async
-from django.db import connections
 
+from muniment.database import release_connections
 from muniment.jobs.broker import async_client, client
 from muniment.jobs.doorbell import send
 from muniment.pages.errors import Unavailable
@@ -21,7 +21,7 @@ KEEP_SECONDS = 60
 def ask(task: str, queue: str, question: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Send a task and wait for its reply. Raises `Unavailable` when none comes in time."""
     key = f"reply:{uuid4()}"
-    _lend_connections()
+    release_connections(pooled=True)
     if not send(task, queue, key, json.dumps(question)):
         raise Unavailable
     try:
@@ -33,13 +33,6 @@ def ask(task: str, queue: str, question: dict[str, Any], timeout: float) -> dict
     except redis.RedisError as error:
         raise Unavailable from error
     raise Unavailable
-
-
-def _lend_connections() -> None:
-    """Connections of a pool are for others while this thread waits; one within a transaction stays."""
-    for connection in connections.all(initialized_only=True):
-        if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
-            connection.close()
 
 
 async def ask_async(task: str, queue: str, question: dict[str, Any], timeout: float) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Any
 
 import redis
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
+
+from muniment.database import release_connections
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +49,6 @@ def last_event_id(request: HttpRequest) -> str:
     """
     given = request.headers.get("Last-Event-ID", "") or request.GET.get("last", "")
     return given if _ENTRY_ID.fullmatch(given) else ""
-
-
-def release_connections() -> None:
-    """Close this thread's database connections before a long wait; one within a transaction stays."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
 
 
 def event_stream(

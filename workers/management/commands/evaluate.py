@@ -87,7 +87,7 @@ class Command(BaseCommand):
         if not cases(scope, library.id).exists():
             raise CommandError(f"No question is kept of {library.name}.")
         run = begin_run(scope, library.id, "")
-        values = summary(map(measure, kept.ask_kept(scope, run)))
+        values = summary(kept.ask_kept(scope, run))
         self.stdout.write(report.table({report.PRODUCT: values}))
         self._compare(scope, run)
         self._judge(options["fail_below"], values)
@@ -115,7 +115,8 @@ class Command(BaseCommand):
                 systems[name] = summary(map(measure, others))
         latency = report.latency(asked)
         run = begin_run(scope, library.id, folder.resolve().name)
-        kept.store(scope, run, asked, {id: version.document_id for id, version in corpus.versions.items()})
+        documents = {id: version.document_id for id, version in corpus.versions.items()}
+        kept.store(scope, run, asked, measured, documents)
         self._print(corpus, ingested, len(queries), latency)
         self.stdout.write(report.table(systems))
         self._compare(scope, run)
