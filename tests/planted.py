@@ -10,8 +10,13 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from workers.walls import MACHINES
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 # Documentation addresses: nobody answers there.
 PUBLIC, PORT = "192.0.2.7", 443
@@ -81,3 +86,21 @@ def sockets() -> dict[str, str]:
 def network() -> str:
     """The name of the network that this process lives in."""
     return str(Path("/proc/self/ns/net").readlink())
+
+
+def plant(server: ModuleType, attempts: Callable[[Request], dict[str, Any]]) -> None:
+    """Give a server a route /planted that answers with what code within it could do."""
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    original = server.application
+
+    async def planted(request: Request) -> JSONResponse:
+        return JSONResponse(attempts(request))
+
+    def application(parts: Any) -> Any:
+        made = original(parts)
+        made.router.routes.append(Route("/planted", planted))
+        return made
+
+    server.application = application  # type: ignore[attr-defined]  # each of the two servers has one

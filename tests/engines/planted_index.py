@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from tests import planted
 from workers.engines import index_server
 
 
-def attempts(folder: Path) -> dict[str, Any]:
-    """`folder` is the one above the index's own."""
+def attempts(request: Request) -> dict[str, Any]:
+    """The parameter `folder` is the one above the index's own."""
+    folder = Path(request.query_params["folder"])
     return planted.sockets() | {
         "own file": planted.outcome(lambda: planted.native_open(folder / "index" / "new", os.O_CREAT)),
         "new file": planted.outcome(lambda: planted.native_open(folder / "new", os.O_CREAT | os.O_WRONLY)),
@@ -28,18 +27,7 @@ def attempts(folder: Path) -> dict[str, Any]:
     }
 
 
-async def planted_route(request: Request) -> JSONResponse:
-    return JSONResponse(attempts(Path(request.query_params["folder"])))
-
-
-def application(store: Any) -> Any:
-    made = original(store)
-    made.router.routes.append(Route("/planted", planted_route))
-    return made
-
-
-original = index_server.application
-index_server.application = application
+planted.plant(index_server, attempts)
 
 if __name__ == "__main__":
     sys.exit(index_server.main())

@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from tests.faults.look import long_text
 from tests.running import ROOT
-from tests.running_site import RunningSite
+from tests.running_site import RunningSite, served
 
 LIBRARIES, DOCUMENTS = 4, 160
 # Sign-ins cost a tenth of a second of one core each, on purpose.
@@ -41,18 +40,11 @@ class Look:
 
 
 def main(people: int = 200, seconds: int = 60) -> int:
-    with tempfile.TemporaryDirectory(prefix="muniment-load-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the database's server runs as another account
-        site = RunningSite(folder)
-        try:
-            site.serve()
-            site.prepare()
-            site.start()
-            about = _fill(site, folder, people)
-            looks, numbers = _run(site, folder, about, people, seconds)
-        finally:
-            site.stop()
+    with served() as site:
+        site.prepare()
+        site.start()
+        about = _fill(site, site.folder, people)
+        looks, numbers = _run(site, site.folder, about, people, seconds)
     return _report(looks, numbers)
 
 

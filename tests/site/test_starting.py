@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.faults.look import eventually
-from tests.running_site import RunningSite
+from tests.running_site import RunningSite, served
 
 DATABASE = "the database (MUNIMENT_DATABASE_URL)"
 BROKER = "the broker (MUNIMENT_BROKER_URL)"
@@ -24,16 +21,9 @@ SERVING_SECONDS = 10.0
 @pytest.fixture(scope="module")
 def bare() -> Iterator[RunningSite]:
     """A site of its own: roles and tables are made, and no server runs."""
-    folder = Path(tempfile.mkdtemp(prefix="muniment-bare-"))
-    folder.chmod(0o755)
-    site = RunningSite(folder)
-    try:
-        site.serve()
+    with served() as site:
         site.stop_servers()
         yield site
-    finally:
-        site.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_parts_wait_for_their_servers_by_name_and_go_on_by_themselves(bare: RunningSite) -> None:

@@ -25,10 +25,7 @@ def new_installation(tmp_path: Path) -> Callable[[str], Installation]:
 @pytest.fixture(scope="session")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Never changed: tests work on copies."""
-    folder = tmp_path_factory.mktemp("seeded")
-    made = Installation(folder / "data", folder / "run")
-    made.data.mkdir()
-    made.run.mkdir(mode=0o700)
+    made = Installation.in_folder(tmp_path_factory.mktemp("seeded"))
     assert made.seed(DOCUMENTS).wait(timeout=120) == 0
     return made
 

@@ -21,6 +21,13 @@ class Installation:
     data: Path
     run: Path
 
+    @classmethod
+    def in_folder(cls, folder: Path) -> Installation:
+        made = cls(folder / "data", folder / "run")
+        made.data.mkdir()
+        made.run.mkdir(mode=0o700)
+        return made
+
     @property
     def database(self) -> Path:
         return self.data / "muniment.sqlite3"
