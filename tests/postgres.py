@@ -63,9 +63,11 @@ class Cluster:
     def stop(self, immediately: bool = False) -> None:
         """Fast shutdown: connections are ended, the data is flushed; immediately is as if the power went."""
         if self._server and self._server.poll() is None:
-            pid = int((self.data / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, signal.SIGQUIT if immediately else signal.SIGINT)
+            os.kill(self.pid(), signal.SIGQUIT if immediately else signal.SIGINT)
             self._server.wait(timeout=30)
+
+    def pid(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().split()[0])
 
     def sql(self, statement: str, database: str = "postgres", role: str = "postgres") -> str:
         """What psql prints, a row a line, columns parted by |."""

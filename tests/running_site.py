@@ -159,13 +159,18 @@ class RunningSite(RunningHouse):
     def start(self) -> None:
         for name in PARTS:
             self.start_part(name)
-        proxy = self.folder / "proxy"
-        proxy.mkdir(exist_ok=True)
-        settings = {name: str(value) for name, value in self.services["proxy"]["environment"].items()}
-        self._proxy = Proxy.start(proxy, (self.address, 8000), settings)
+        self._proxy = self.start_proxy("proxy", 8000)
         self.url = f"https://{NAME}:{self._proxy.https}"
         self.wait_until_ready()
-        self._wait_for_the_proxy()
+        self.wait_for(self._proxy)
+        self.trusted = self._proxy.trusted()
+
+    def start_proxy(self, folder: str, port: int) -> Proxy:
+        """Before the web part that listens at this port."""
+        place = self.folder / folder
+        place.mkdir(exist_ok=True)
+        settings = {name: str(value) for name, value in self.services["proxy"]["environment"].items()}
+        return Proxy.start(place, (self.address, port), settings)
 
     def start_part(self, name: str, **changed: str) -> subprocess.Popen[bytes]:
         """As the container's command starts it; its output is in `logs/NAME.log`."""
@@ -197,6 +202,23 @@ class RunningSite(RunningHouse):
             )
         return copy
 
+    @contextlib.contextmanager
+    def second_web(self) -> Iterator[str]:
+        """A copy of the web part behind a proxy of its own; gives the address."""
+        copy, proxy = self.start_copy("web"), self.start_proxy("second-proxy", COPY_PORT)
+        try:
+            self.wait_until_ready()
+            self.wait_for(proxy)
+            yield f"https://{NAME}:{proxy.https}"
+        finally:
+            self.kill_part(copy)
+            proxy.stop()
+
+    def pids(self) -> dict[str, int]:
+        """The parts, and the servers they need."""
+        started = {**self.parts, **self._servers}
+        return {"postgres": self.cluster.pid(), **{name: process.pid for name, process in started.items()}}
+
     def machine_of(self, name: str) -> str:
         """How leases name where a part runs: the boot, and whose process ids they are."""
         (process,) = psutil.Process(self.parts[name].pid).children()
@@ -223,16 +245,15 @@ class RunningSite(RunningHouse):
     def log_of(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
 
-    def _wait_for_the_proxy(self) -> None:
-        assert self._proxy
+    def wait_for(self, proxy: Proxy) -> None:
         until = time.monotonic() + 30
         while time.monotonic() < until:
             with contextlib.suppress(OSError, httpx.HTTPError):
-                self.trusted = self._proxy.trusted()
-                if httpx.get(f"{self.url}/health", verify=self.trusted).status_code == 200:
+                address = f"https://{NAME}:{proxy.https}/health"
+                if httpx.get(address, verify=proxy.trusted()).status_code == 200:
                     return
             time.sleep(0.1)
-        raise AssertionError(self._proxy.log.read_text())
+        raise AssertionError(proxy.log.read_text())
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
         until = time.monotonic() + seconds

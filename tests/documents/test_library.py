@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from django.test import Client
 from django.utils import timezone
@@ -10,11 +12,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from muniment.documents import services
 from muniment.documents.models import Document, Version, VersionState
-from muniment.documents.progress import Progress, in_work
+from muniment.documents.progress import Progress, work
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Kind
 from muniment.jobs.streams import Entry
-from muniment.scope import Label, Role
+from muniment.scope import Label, Role, Scope
 from tests.factories import grant, make_document, make_library, make_person, make_version, scope_for
 from tests.house import House, make_house, seen, signed_in
 
@@ -39,6 +41,10 @@ def step(version: Version, stage: str, done: int, total: int) -> Entry:
     return Entry(
         "1-1", "progress", {"version": str(version.id), "stage": stage, "done": done, "total": total}
     )
+
+
+def shown(scope: Scope, library: UUID, progress: Progress) -> dict[str, Any]:
+    return work(scope, library, lambda: progress).shown_to(scope)
 
 
 def learned(house: House, seconds_per_megabyte: float) -> None:
@@ -177,10 +183,10 @@ def test_what_waits_has_its_place_in_the_queue_of_all(house: House) -> None:
     first = unfinished(other, "first.txt", VersionState.RECEIVED)
     second = unfinished(house, "second.txt", VersionState.RECEIVED)
     third = unfinished(house, "third.txt", VersionState.RECEIVED)
-    rows = in_work(scope_for(house.reader), house.library.id, Progress())["rows"]
+    rows = shown(scope_for(house.reader), house.library.id, Progress())["rows"]
     assert [(row["id"], row["position"]) for row in rows] == [(second.id, 1), (third.id, 2)]
     assert [row["position_text"] for row in rows] == ["Second in the queue", "Number 3 in the queue"]
-    mine = in_work(scope_for(other.reader), other.library.id, Progress())["rows"]
+    mine = shown(scope_for(other.reader), other.library.id, Progress())["rows"]
     assert [(row["id"], row["position_text"]) for row in mine] == [(first.id, "Next in the queue")]
 
 
@@ -196,7 +202,7 @@ def test_what_is_in_work_says_how_far_it_is(house: House) -> None:
             step(publishing, "embedding", 7, 7),
         ]
     )
-    rows = in_work(scope_for(house.reader), house.library.id, progress)["rows"]
+    rows = shown(scope_for(house.reader), house.library.id, progress)["rows"]
     assert [(row["stage"], row["stage_text"], row["percent"]) for row in rows] == [
         ("reading", "Reading page 3 of 14", 21),
         ("embedding", "Embedding passage 1,204 of 1,940", 62),
@@ -206,7 +212,7 @@ def test_what_is_in_work_says_how_far_it_is(house: House) -> None:
 
 def test_a_step_of_an_earlier_stage_is_not_taken_for_progress_of_this_one(house: House) -> None:
     version = unfinished(house, "a.pdf", VersionState.EMBEDDING)
-    row = in_work(scope_for(house.reader), house.library.id, Progress.of([step(version, "reading", 9, 9)]))[
+    row = shown(scope_for(house.reader), house.library.id, Progress.of([step(version, "reading", 9, 9)]))[
         "rows"
     ][0]
     assert (row["stage"], row["percent"]) == ("embedding", None)
@@ -214,44 +220,44 @@ def test_a_step_of_an_earlier_stage_is_not_taken_for_progress_of_this_one(house:
 
 def test_no_time_is_promised_before_something_was_learned(house: House) -> None:
     unfinished(house, "a.txt", VersionState.RECEIVED)
-    assert in_work(scope_for(house.reader), house.library.id, Progress())["eta_text"] == ""
+    assert shown(scope_for(house.reader), house.library.id, Progress())["eta_text"] == ""
 
 
 def test_the_time_that_is_left_comes_from_what_was_read_before(house: House) -> None:
     learned(house, seconds_per_megabyte=60)
     unfinished(house, "new.txt", VersionState.RECEIVED, size=4_000_000)
-    work = in_work(scope_for(house.reader), house.library.id, Progress())
-    assert work["eta_text"] == "about 4 minutes"
-    assert (work["left"], work["all"]) == (1, 1)
+    found = shown(scope_for(house.reader), house.library.id, Progress())
+    assert found["eta_text"] == "about 4 minutes"
+    assert (found["left"], found["all"]) == (1, 1)
 
 
 def test_no_time_is_promised_for_what_is_far_larger_than_all_before(house: House) -> None:
     learned(house, seconds_per_megabyte=60)
     unfinished(house, "huge.txt", VersionState.RECEIVED, size=11_000_000)
-    assert in_work(scope_for(house.reader), house.library.id, Progress())["eta_text"] == ""
+    assert shown(scope_for(house.reader), house.library.id, Progress())["eta_text"] == ""
 
 
 def test_large_files_say_more_about_the_time_than_small_ones(house: House) -> None:
     learned(house, seconds_per_megabyte=60)
     Version.objects.filter(document__name__in=["a.txt", "b.txt"]).update(size=10)
     unfinished(house, "new.txt", VersionState.RECEIVED, size=2_000_000)
-    assert in_work(scope_for(house.reader), house.library.id, Progress())["eta_text"] == "about 6 minutes"
+    assert shown(scope_for(house.reader), house.library.id, Progress())["eta_text"] == "about 6 minutes"
 
 
 def test_the_time_says_when_files_of_others_come_first(house: House) -> None:
     learned(house, seconds_per_megabyte=60)
     unfinished(make_house(), "other.txt", VersionState.RECEIVED)
     unfinished(house, "new.txt", VersionState.RECEIVED, size=4_000_000)
-    work = in_work(scope_for(house.reader), house.library.id, Progress())
-    assert work["eta_text"] == "about 4 minutes once 1 file of others is read"
+    found = shown(scope_for(house.reader), house.library.id, Progress())
+    assert found["eta_text"] == "about 4 minutes once 1 file of others is read"
 
 
 def test_what_takes_longer_than_expected_promises_nothing(house: House) -> None:
     learned(house, seconds_per_megabyte=10)
     version = unfinished(house, "new.txt", VersionState.READING)
     Version.objects.filter(pk=version.pk).update(started_at=timezone.now() - timedelta(seconds=60))
-    work = in_work(scope_for(house.reader), house.library.id, Progress())
-    assert (work["rows"][0]["eta_text"], work["eta_text"]) == ("", "")
+    found = shown(scope_for(house.reader), house.library.id, Progress())
+    assert (found["rows"][0]["eta_text"], found["eta_text"]) == ("", "")
 
 
 def test_embedding_is_measured_by_itself(house: House) -> None:
@@ -259,34 +265,33 @@ def test_embedding_is_measured_by_itself(house: House) -> None:
     Version.objects.filter(pk=version.pk).update(started_at=timezone.now() - timedelta(seconds=60))
     progress = Progress.of([step(version, "embedding", 25, 100)])
     assert (
-        in_work(scope_for(house.reader), house.library.id, progress)["rows"][0]["eta_text"]
-        == "about 3 minutes"
+        shown(scope_for(house.reader), house.library.id, progress)["rows"][0]["eta_text"] == "about 3 minutes"
     )
 
 
 def test_a_failed_file_says_what_to_do_and_offers_it_to_who_may(house: House) -> None:
     version = unfinished(house, "old.pdf", VersionState.FAILED)
     Version.objects.filter(pk=version.pk).update(error_code="encrypted")
-    row = in_work(scope_for(house.clerk), house.library.id, Progress())["rows"][0]
+    row = shown(scope_for(house.clerk), house.library.id, Progress())["rows"][0]
     assert row["error_title"] == "Locked"
     assert "password" in str(row["error_text"])
     assert row["retry_url"] == f"/documents/{version.id}/retry"
-    assert in_work(scope_for(house.reader), house.library.id, Progress())["rows"][0]["retry_url"] == ""
+    assert shown(scope_for(house.reader), house.library.id, Progress())["rows"][0]["retry_url"] == ""
     assert "password" in signed_in(house.reader).get("/libraries/handbook/").content.decode()
 
 
 def test_more_than_fits_is_counted(house: House) -> None:
     for number in range(25):
         unfinished(house, f"{number}.txt", VersionState.FAILED)
-    work = in_work(scope_for(house.reader), house.library.id, Progress())
-    assert (len(work["rows"]), work["more"], work["left"]) == (20, 5, 0)
+    found = shown(scope_for(house.reader), house.library.id, Progress())
+    assert (len(found["rows"]), found["more"], found["left"]) == (20, 5, 0)
 
 
 def test_what_was_finished_of_a_batch_counts(house: House) -> None:
     unfinished(house, "slow.txt", VersionState.READING)
     make_document(house.library, "quick.txt")
-    work = in_work(scope_for(house.reader), house.library.id, Progress())
-    assert (work["left"], work["all"]) == (1, 2)
+    found = shown(scope_for(house.reader), house.library.id, Progress())
+    assert (found["left"], found["all"]) == (1, 2)
 
 
 def test_an_officer_without_a_grant_reads_no_library(house: House) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from django.contrib.sessions.models import Session
 from django.test import AsyncClient, Client
 
 from muniment.accounts.models import Person
-from muniment.documents import services
+from muniment.documents import board, progress, services
 from muniment.documents.models import Document, Version, VersionState
 from muniment.jobs.streams import library_key
 from muniment.scope import Label
@@ -107,6 +107,57 @@ def test_many_steps_make_few_events(house: House, broker: redis.Redis) -> None:
             while "Reading page 199 of 200" not in (await stream.next("work"))["html"]:
                 pass
             assert len([frame for frame in stream.raw if "event: work" in frame]) < 10
+
+    run(test)
+
+
+def test_however_many_look_on_a_step_is_looked_up_once(
+    house: House, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, looks = in_work(house), []
+
+    def counted(*given: Any) -> progress.Work:
+        looks.append(given)
+        return progress.work(*given)
+
+    monkeypatch.setattr(board, "work", counted)
+
+    async def test() -> None:
+        async with AsyncExitStack() as open_streams:
+            streams = [await open_streams.enter_async_context(listening(house.reader)) for _each in range(8)]
+            await asyncio.gather(*(stream.next("work") for stream in streams))
+            looks.clear()
+            await sync_to_async(services.tell)(version, {"stage": "reading", "done": 5, "total": 14})
+            for work in await asyncio.gather(*(stream.next("work") for stream in streams)):
+                assert "Reading page 5 of 14" in work["html"]
+            assert len(looks) == 1
+            followers = [each for each in broker.client_list() if each["cmd"] == "xread"]
+            assert len(followers) == 1
+
+    run(test)
+
+
+def test_among_those_who_look_on_only_who_may_retry_is_offered_to(house: House, broker: redis.Redis) -> None:
+    version = in_work(house, VersionState.FAILED)
+    Document.objects.filter(pk=version.document_id).update(added_by=house.clerk.id)
+
+    async def test() -> None:
+        async with listening(house.reader) as readers, listening(house.clerk) as clerks:
+            seen_by_reader, seen_by_clerk = await readers.next("work"), await clerks.next("work")
+            assert "new.pdf" in seen_by_reader["html"] and "retry" not in seen_by_reader["html"]
+            assert f"/documents/{version.id}/retry" in seen_by_clerk["html"]
+
+    run(test)
+
+
+def test_who_opens_the_page_later_sees_what_is_in_work_by_then(house: House, broker: redis.Redis) -> None:
+    async def test() -> None:
+        async with listening(house.reader) as first:
+            assert "new.pdf" not in (await first.next("work"))["html"]
+            await asyncio.sleep(board.RENDER_SECONDS)
+            await sync_to_async(in_work)(house)
+            async with listening(house.reader) as second:
+                assert "new.pdf" in (await second.next("work"))["html"]
 
     run(test)
 

@@ -2,11 +2,13 @@
 
     python -m tests.quality.load [PEOPLE] [SECONDS]
 
-Fails on any error, on a page slower than half a second (p95), on work that piles up, on memory that climbs.
+Two web parts, each behind a proxy of its own, share the people. Fails on any error, on a page slower than
+half a second (p95), on work that piles up, on memory that climbs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -16,6 +18,8 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from tests.faults.look import long_text
 from tests.running import ROOT
@@ -32,23 +36,25 @@ STREAMS = ("library stream", "answer's stream")
 
 @dataclass(frozen=True)
 class Look:
-    """The site at a moment: open jobs by kind, resident bytes by part."""
+    """The site at a moment: open jobs by kind; resident bytes and seconds of processor so far, by part."""
 
     at: float
     jobs: dict[str, int]
     memory: dict[str, int]
+    worked: dict[str, float]
 
 
 def main(people: int = 200, seconds: int = 60) -> int:
     with served() as site:
         site.prepare()
         site.start()
-        about = _fill(site, site.folder, people)
-        looks, numbers = _run(site, site.folder, about, people, seconds)
+        with site.second_web() as second:
+            about = _fill(site, site.folder, people, [site.url, second])
+            looks, numbers = _run(site, site.folder, about, people, seconds)
     return _report(looks, numbers)
 
 
-def _fill(site: RunningSite, folder: Path, people: int) -> Path:
+def _fill(site: RunningSite, folder: Path, people: int, addresses: list[str]) -> Path:
     _say(f"making {people} people, {LIBRARIES} libraries and {DOCUMENTS} documents")
     made = subprocess.run(
         [sys.executable, "-m", "tests.quality.load_people", str(people), str(LIBRARIES)],
@@ -75,7 +81,7 @@ def _fill(site: RunningSite, folder: Path, people: int) -> Path:
         )
     words = {word for file in files[:20] for word in file.read_text().split() if len(word) > 4}
     path = folder / "people.json"
-    path.write_text(json.dumps({**about, "words": sorted(words)}))
+    path.write_text(json.dumps({**about, "words": sorted(words), "addresses": addresses}))
     return path
 
 
@@ -85,7 +91,7 @@ def _run(
     signing_in = people // SIGN_INS_A_SECOND
     _say(f"signing in for {signing_in} s, then {seconds} s of work; load average {os.getloadavg()[0]:.1f}")
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "tests/quality/people.py"), "--headless"]
-    command += ["--host", site.url, "-u", str(people), "-r", str(SIGN_INS_A_SECOND), "--reset-stats"]
+    command += ["-u", str(people), "-r", str(SIGN_INS_A_SECOND), "--reset-stats"]
     command += ["-t", str(signing_in + seconds), "--csv", str(folder / "load"), "--only-summary", "-s", "3"]
     looks: list[Look] = []
     over = threading.Event()
@@ -117,7 +123,18 @@ def _look(site: RunningSite) -> Look:
     )
     jobs = {kind: int(number) for kind, number in (row.split("|") for row in rows.splitlines())}
     memory = {name: state["rss"] or 0 for name, state in site.states().items()}
-    return Look(time.monotonic(), jobs, memory)
+    return Look(time.monotonic(), jobs, memory, {name: _worked(pid) for name, pid in site.pids().items()})
+
+
+def _worked(pid: int) -> float:
+    """Of a process and those below it, the ended ones too."""
+    seconds = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        for process in [top, *top.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                seconds += sum(process.cpu_times()[:4])
+    return seconds
 
 
 def _report(looks: list[Look], numbers: list[dict[str, str]]) -> int:
@@ -133,9 +150,12 @@ def _report(looks: list[Look], numbers: list[dict[str, str]]) -> int:
             faults.append(f"p95 of {name} is {p95} ms")
     third = len(looks) // 3
     middle, last = looks[third], looks[-1]
-    print(f"{'part':<24}{'MB then':>8}{'MB at the end':>15}")
+    print(f"{'part':<24}{'MB then':>8}{'MB at the end':>15}{'cores':>8}")
+    for name, seconds in last.worked.items():
+        cores = (seconds - looks[0].worked[name]) / (last.at - looks[0].at)
+        memory = [f"{look.memory[name] / 1e6:.0f}" if name in look.memory else "" for look in (middle, last)]
+        print(f"{name:<24}{memory[0]:>8}{memory[1]:>15}{cores:>8.2f}")
     for name, bytes_now in last.memory.items():
-        print(f"{name:<24}{middle.memory[name] / 1e6:>8.0f}{bytes_now / 1e6:>15.0f}")
         if bytes_now - middle.memory[name] > GROWTH:
             faults.append(f"{name} grew by {(bytes_now - middle.memory[name]) / 1e6:.0f} MB")
     for kind in sorted({kind for look in looks for kind in look.jobs}):

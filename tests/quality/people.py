@@ -1,7 +1,7 @@
 """What people do at a site, for locust: each signs in, keeps a stream open and does something now and then.
 
-`PEOPLE_FILE` names a JSON file with their user names, password, the libraries' slugs and ids, and words to
-look for. Started by `tests.quality.load`.
+`PEOPLE_FILE` names a JSON file with the site's addresses, their user names, password, the libraries' slugs
+and ids, and words to look for. Started by `tests.quality.load`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ class Person(HttpUser):
     """One action every five seconds."""
 
     wait_time = constant_pacing(5)
+
+    def __init__(self, *given: Any) -> None:
+        # The clients that locust makes read it.
+        self.host = random.choice(ABOUT["addresses"])
+        super().__init__(*given)
 
     def on_start(self) -> None:
         self.client.verify = False  # the site's own authority; what is measured is time

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +17,6 @@ import pytest
 from django.conf import settings
 
 from tests.faults.look import eventually, long_text
-from tests.proxy import Proxy
 from tests.running_site import COPY_PORT, NAME, RunningSite
 
 COPIES = ("web", "ingest", "answer", "upkeep")
@@ -87,14 +85,12 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(site: RunningSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def two(site: RunningSite) -> Iterator[Two]:
     copies = [site.start_copy(name) for name in COPIES]
-    folder = Path(tmp_path_factory.mktemp("second-proxy"))
-    given = {name: str(value) for name, value in site.services["proxy"]["environment"].items()}
-    proxy = Proxy.start(folder, (site.address, COPY_PORT), given)
+    proxy = site.start_proxy("second-proxy", COPY_PORT)
     try:
         site.wait_until_ready()
-        eventually((folder / "caddy/pki/authorities/local/root.crt").exists)
+        site.wait_for(proxy)
         with closing(site.client("staff")) as first:
             second = httpx.Client(
                 base_url=f"https://{NAME}:{proxy.https}",

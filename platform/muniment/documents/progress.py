@@ -5,7 +5,7 @@ The database knows the stages. How far a stage is, page by page, only the live s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -55,24 +55,57 @@ class Progress:
         return progress
 
 
-def in_work(scope: Scope, library: UUID, progress: Progress) -> dict[str, Any]:
-    """The context of `documents/_in_work.html`."""
+@dataclass(frozen=True)
+class Work:
+    """What is in work in a library and what has failed: the same for all who may read as much of it."""
+
+    working: Sequence[Version]
+    failed: Sequence[Version]
+    failures: int
+    finished: int
+    places: Mapping[UUID, int]
+    progress: Progress
+    pace: queries.Pace | None
+
+    def changeable(self, scope: Scope) -> bool:
+        """Whether this person may do something about a failure that is shown."""
+        return any(may_change(scope, version.document) for version in self.failed)
+
+    def shown_to(self, scope: Scope) -> dict[str, Any]:
+        """The context of `documents/_in_work.html`."""
+        steps = self.progress.steps
+        left = {
+            version.id: _seconds_left(version, steps.get(version.id), self.pace) for version in self.working
+        }
+        rows = [
+            _row(version, steps.get(version.id), self.places.get(version.id), left[version.id])
+            for version in self.working[:SHOWN_IN_WORK]
+        ]
+        rows += [_failed_row(scope, version) for version in self.failed]
+        return {
+            "rows": rows,
+            "left": len(self.working),
+            "all": len(self.working) + self.finished,
+            "eta_text": _all_left(list(left.values()), self.places),
+            "more": len(self.working) + self.failures - len(rows),
+        }
+
+
+def work(scope: Scope, library: UUID, heard: Callable[[], Progress]) -> Work:
+    """As the database has it now; what the live stream has `heard` is asked only where something is read."""
     unfinished = queries.unfinished_versions(scope, library)
     working = list(unfinished.filter(state__in=IN_WORK).order_by("created_at"))
-    failed = unfinished.filter(state=VersionState.FAILED).order_by("-created_at")
-    places = queries.waiting_places(scope, working)
-    pace = queries.pace(scope)
-    left = {version.id: _seconds_left(version, progress.steps.get(version.id), pace) for version in working}
-    rows = [_row(v, progress.steps.get(v.id), places.get(v.id), left[v.id]) for v in working[:SHOWN_IN_WORK]]
-    rows += [_failed_row(scope, version) for version in failed[:SHOWN_FAILED]]
-    finished = queries.published_since(scope, library, working[0].created_at) if working else 0
-    return {
-        "rows": rows,
-        "left": len(working),
-        "all": len(working) + finished,
-        "eta_text": _all_left(list(left.values()), places),
-        "more": len(working) + failed.count() - len(rows),
-    }
+    every_failed = unfinished.filter(state=VersionState.FAILED).order_by("-created_at")
+    failed = list(every_failed[:SHOWN_FAILED])
+    return Work(
+        working=working,
+        failed=failed,
+        failures=every_failed.count() if len(failed) == SHOWN_FAILED else len(failed),
+        finished=queries.published_since(scope, library, working[0].created_at) if working else 0,
+        places=queries.waiting_places(scope, working),
+        progress=heard() if working else Progress(),
+        pace=queries.pace(scope) if working else None,
+    )
 
 
 def _seconds_left(version: Version, step: Step | None, pace: queries.Pace | None) -> float | None:

@@ -25,7 +25,7 @@ from muniment.documents import queries, services
 from muniment.documents.forms import KINDS, FindForm, LabelForm, MoveForm
 from muniment.documents.models import Document
 from muniment.documents.presentation import ACCEPT
-from muniment.documents.progress import Progress, in_work
+from muniment.documents.progress import Progress, work
 from muniment.documents.viewer import page_url
 from muniment.jobs.streams import library_key, tail
 from muniment.pages.errors import Invalid, NotFound
@@ -63,7 +63,7 @@ def library(request: HttpRequest, slug: str) -> HttpResponse:
     scope = scope_of_request(request)
     found = library_by_slug(scope, slug)
     counts = queries.counts(scope, found.id)
-    progress = Progress.of(tail(library_key(scope.tenant, found.id)))
+    key = library_key(scope.tenant, found.id)
     context = {
         "library": {
             "id": found.id,
@@ -75,7 +75,7 @@ def library(request: HttpRequest, slug: str) -> HttpResponse:
             "readers_text": _readers(found),
         },
         "upload": _upload(scope, found),
-        "in_work": in_work(scope, found.id, progress),
+        "in_work": work(scope, found.id, lambda: Progress.of(tail(key))).shown_to(scope),
         "work_events_url": reverse("library-events", args=[slug]),
         "rows_url": reverse("library-rows", args=[slug]),
         **_rows(request, scope, found),

@@ -67,6 +67,15 @@ def tail(key: str, count: int = 1000) -> list[Entry]:
     return [_entry(identifier, fields) for identifier, fields in reversed(rows)]
 
 
+def missed(key: str, after: str) -> list[Entry]:
+    """The entries after an id, oldest first; none where the broker does not answer."""
+    try:
+        rows: Any = client().xrange(key, min=f"({after}")
+    except redis.RedisError:
+        return []
+    return [_entry(identifier, fields) for identifier, fields in rows]
+
+
 def _entry(identifier: bytes, fields: dict[bytes, bytes]) -> Entry:
     return Entry(identifier.decode(), fields[b"event"].decode(), json.loads(fields[b"data"]))
 
