@@ -215,8 +215,9 @@ class RunningSite(RunningHouse):
             proxy.stop()
 
     def pids(self) -> dict[str, int]:
-        """The parts, and the servers they need."""
-        started = {**self.parts, **self._servers}
+        """The parts, the servers they need, and the proxy in front of them."""
+        assert self._proxy
+        started = {**self.parts, **self._servers, "proxy": self._proxy.process}
         return {"postgres": self.cluster.pid(), **{name: process.pid for name, process in started.items()}}
 
     def machine_of(self, name: str) -> str:

@@ -98,7 +98,10 @@ def _run(
 
     def watch() -> None:
         while not over.wait(5):
-            looks.append(_look(site))
+            look = _look(site, crowd)
+            # Of people who have gone it cannot be said what they took.
+            if crowd.poll() is None:
+                looks.append(look)
 
     watcher = threading.Thread(target=watch, daemon=True)
     with (folder / "locust.log").open("wb") as log:
@@ -117,13 +120,14 @@ def _run(
     return looks, list(csv.DictReader((folder / "load_stats.csv").open()))
 
 
-def _look(site: RunningSite) -> Look:
+def _look(site: RunningSite, crowd: subprocess.Popen[bytes]) -> Look:
     rows = site.cluster.sql(
         "SELECT kind, count(*) FROM jobs_job WHERE state IN ('ready', 'running') GROUP BY kind", "muniment"
     )
     jobs = {kind: int(number) for kind, number in (row.split("|") for row in rows.splitlines())}
     memory = {name: state["rss"] or 0 for name, state in site.states().items()}
-    return Look(time.monotonic(), jobs, memory, {name: _worked(pid) for name, pid in site.pids().items()})
+    pids = {**site.pids(), "the people": crowd.pid}
+    return Look(time.monotonic(), jobs, memory, {name: _worked(pid) for name, pid in pids.items()})
 
 
 def _worked(pid: int) -> float:

@@ -26,4 +26,5 @@ class Local(BaseBackend):
 
     def get_user(self, user_id: Any) -> Person | None:
         with looking_for(str(user_id)):
-            return Person.objects.filter(pk=user_id, is_active=True).first()
+            # Every page names the organisation.
+            return Person.objects.select_related("tenant").filter(pk=user_id, is_active=True).first()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import UUID
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -31,25 +30,12 @@ class ScopeOfPerson:
     A person with a one-time password goes no further than choosing one of their own.
     """
 
-    sync_capable = async_capable = True
-
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._later(request)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         with within(self._find_scope(request)):
             return self.get_response(request)
-
-    async def _later(self, request: HttpRequest) -> HttpResponseBase:
-        tenant = await sync_to_async(self._find_scope)(request)
-        with within(tenant):
-            response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]  # async here
-        return response
 
     def _find_scope(self, request: HttpRequest) -> UUID | None:
         person = request.user

@@ -224,8 +224,18 @@ def counts(scope: Scope, library: UUID) -> LibraryCounts:
 
 
 def document_counts(scope: Scope) -> dict[UUID, int]:
-    """How many published documents each readable library has, for this person."""
-    published = visible_documents(scope).filter(current__state=VersionState.PUBLISHED)
+    """How many published documents each readable library has, for this person.
+
+    Every page shows them, so nothing is joined: a document's current version is a published one, and a
+    scope's libraries are there.
+    """
+    published = Document.objects.filter(
+        tenant=scope.tenant,
+        library__in=scope.libraries,
+        label__lte=scope.clearance,
+        deleted_at=None,
+        current__isnull=False,
+    )
     counted = published.values_list("library").annotate(documents=Count("pk"))
     return dict.fromkeys(scope.libraries, 0) | dict(counted)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from uuid_utils.compat import uuid7
 
@@ -17,22 +16,12 @@ class RequestId:
     An id that the caller sends is not taken over: it would let two requests share one in the trail.
     """
 
-    sync_capable = async_capable = True
-
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         setattr(request, REQUEST_ID, str(uuid7()))
-        if self._is_async:
-            return self._later(request)
         return self._named(request, self.get_response(request))
-
-    async def _later(self, request: HttpRequest) -> HttpResponseBase:
-        return self._named(request, await self.get_response(request))  # type: ignore[misc]  # async here
 
     @staticmethod
     def _named(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

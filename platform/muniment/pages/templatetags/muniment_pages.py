@@ -9,7 +9,7 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from muniment.scope import Label
 
@@ -33,6 +33,12 @@ TONES = {
 }
 TONE_OF_STATE = {state: tone for tone, states in TONES.items() for state in states}
 UNITS = ("B", "kB", "MB", "GB", "TB")
+LABEL_NAMES = {
+    Label.PUBLIC: gettext_lazy("public"),
+    Label.INTERNAL: gettext_lazy("internal"),
+    Label.CONFIDENTIAL: gettext_lazy("confidential"),
+    Label.SECRET: gettext_lazy("secret"),
+}
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -103,13 +109,7 @@ def toast_tone(level: str) -> str:
 @register.filter
 def label_name(label: int | None) -> str:
     """The word for how secret a document is."""
-    names = {
-        Label.PUBLIC: _("public"),
-        Label.INTERNAL: _("internal"),
-        Label.CONFIDENTIAL: _("confidential"),
-        Label.SECRET: _("secret"),
-    }
-    return "–" if label is None else names[Label(label)]
+    return "–" if label is None else str(LABEL_NAMES[Label(label)])
 
 
 @register.filter
