@@ -1,10 +1,16 @@
 #!/bin/sh
 # Installs what our parts need from the system: system.sh build|run.
+# OCR_LANGUAGES names the languages in which scans are recognised, as in deu+eng.
 set -eu
 
 case "$1" in
     build) packages="g++" ;;
-    run) packages="libgomp1" ;;
+    run)
+        packages="libgomp1 tesseract-ocr-osd"
+        for language in $(echo "${OCR_LANGUAGES:-eng}" | tr '+_' ' -'); do
+            packages="$packages tesseract-ocr-$language"
+        done
+        ;;
     *)
         echo "Usage: system.sh build|run" >&2
         exit 2

@@ -190,8 +190,16 @@ def _recorded(tmp_path: Path, script: str, *arguments: str, **environment: str) 
     return (tmp_path / "calls").read_text().splitlines()
 
 
-@pytest.mark.parametrize(("what", "package"), [("build", "g++"), ("run", "libgomp1")])
-def test_the_system_gets_what_is_needed_and_keeps_no_lists(what: str, package: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "packages"),
+    [
+        ("build", ["g++"]),
+        ("run", ["libgomp1", "tesseract-ocr-osd", "tesseract-ocr-deu", "tesseract-ocr-chi-sim"]),
+    ],
+)
+def test_the_system_gets_what_is_needed_and_keeps_no_lists(
+    what: str, packages: list[str], tmp_path: Path
+) -> None:
     apt = tmp_path / "apt-get"
     apt.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
     apt.chmod(0o755)
@@ -200,13 +208,17 @@ def test_the_system_gets_what_is_needed_and_keeps_no_lists(what: str, package: s
     (lists / "some").touch()
     subprocess.run(
         [str(IMAGE / "system.sh"), what],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "ROOT": str(tmp_path)},
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "ROOT": str(tmp_path),
+            "OCR_LANGUAGES": "deu+chi_sim",
+        },
         check=True,
     )
     update, install = (tmp_path / "calls").read_text().splitlines()
     assert update.endswith("update")
     assert "--no-install-recommends" in install
-    assert install.split()[-1] == package
+    assert install.split()[-len(packages) :] == packages
     assert not list(lists.iterdir())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muniment.documents.messages import MESSAGES, UNKNOWN, message
+from muniment.documents.messages import MESSAGES, UNKNOWN, message, warning
 from workers.ingest.errors import BY_CODE
 
 # Codes of the pipeline itself, and of what it needs.
@@ -26,3 +26,8 @@ def test_no_words_are_left_over() -> None:
 
 def test_a_code_nobody_knows_still_says_what_to_do() -> None:
     assert "administrator" in str(message("gremlins").text)
+
+
+def test_a_remark_on_a_file_is_a_sentence() -> None:
+    assert warning("pages_not_read:1, 4-6") == "These pages could not be read: 1, 4-6."
+    assert warning("gremlins:3") == ""

@@ -41,7 +41,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "truncated.pdf": (good[: len(good) // 2], "broken"),
         "truncated.docx": (make.zeros_archive(1)[:300], "broken"),
         "unknown.dat": (bytes(range(256)) * 8, "unknown_format"),
-        "scan.pdf": (make.image_pdf(1, 1, b"\0"), "scan"),
+        "picture of nothing.pdf": (make.image_pdf(1, 1, b"\0"), "empty"),
     }
 
 

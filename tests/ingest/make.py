@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import docx
 import openpyxl
 import pptx
+from PIL import Image, ImageDraw, ImageFont
 
 Line = tuple[float, float, float, str]
 A4 = (595, 842)
@@ -84,6 +86,60 @@ def image_pdf(width: int, height: int, data: bytes) -> bytes:
                 b"/ColorSpace /DeviceGray /BitsPerComponent 8" % (width, height),
             ),
         ]
+    )
+
+
+def drawn(lines: Sequence[str], size: tuple[int, int] = (A4[0] * 25 // 6, A4[1] * 25 // 6)) -> Image.Image:
+    """Black on white, at 300 dots an inch."""
+    picture = Image.new("L", size, 255)
+    font = ImageFont.load_default(size=50)
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(picture).text((300, 300 + 80 * number), line, fill=0, font=font)
+    return picture
+
+
+def picture_of(lines: Sequence[str], form: str = "PNG", turned: int = 0, frames: int = 1) -> bytes:
+    """A picture file that shows these lines; several frames are a TIFF's."""
+    picture = drawn(lines).rotate(turned, expand=True)
+    more = {"save_all": True, "append_images": [picture] * (frames - 1)} if frames > 1 else {}
+    buffer = io.BytesIO()
+    picture.save(buffer, form, dpi=(300, 300), **more)
+    return buffer.getvalue()
+
+
+def scan(lines: Sequence[str], typed: str = "", stamp: str = "") -> bytes:
+    """A PDF of a page that is one picture, with `stamp` as text on it, and if asked for a page of text."""
+    picture = drawn(lines)
+    image = stream(
+        picture.tobytes(),
+        b"/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent 8"
+        % picture.size,
+    )
+    shows = [b"q %d 0 0 %d 0 0 cm /Im Do Q\n" % A4 + _shown(500, 30, 9, stamp)]
+    shows += [_shown(72, 700, 12, typed)] if typed else []
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [%s] /Count %d >>"
+        % (b" ".join(b"%d 0 R" % (5 + 2 * index) for index in range(len(shows))), len(shows)),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        image,
+    ]
+    for index, content in enumerate(shows):
+        objects.append(
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> /XObject << /Im 4 0 R >> >> >>" % (*A4, 6 + 2 * index)
+        )
+        objects.append(stream(content))
+    return pdf_objects(objects)
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """A PNG whose head says that it is so large; there is hardly anything in it."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
 
 

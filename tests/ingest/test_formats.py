@@ -191,3 +191,24 @@ def test_hidden_and_turning_characters_are_taken_out(read: Read) -> None:
     )
     assert document.text == "é evil soft tag zerowidth"
     assert document.title == "atxt"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Die Sitzung beginnt um neun Uhr im großen Saal des Rathauses.", "de"),
+        ("La séance commence à neuf heures dans la grande salle de la mairie.", "fr"),
+        ("Η συνεδρίαση αρχίζει στις εννέα στη μεγάλη αίθουσα του δημαρχείου.", "el"),
+        ("הישיבה מתחילה בתשע באולם הגדול של בית העירייה.", "he"),
+        ("会议九点在市政厅大厅开始，请各位代表准时出席。", "zh"),
+        ("12 | 14 | 2024", ""),
+        ("Xq zzv 7 kkp.", ""),
+    ],
+)
+def test_the_language_is_told_when_it_is_sure(read: Read, text: str, language: str) -> None:
+    assert read("a.txt", text.encode()).language == language
+
+
+def test_two_languages_in_equal_parts_are_neither(read: Read) -> None:
+    text = "Die Sitzung beginnt um neun Uhr im Saal. " * 9 + "The meeting begins at nine in the hall. " * 9
+    assert read("a.txt", text.encode()).language == ""

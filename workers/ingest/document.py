@@ -44,11 +44,14 @@ class Page:
 
 @dataclass(slots=True)
 class ReadDocument:
+    """What was read; `language` is its code in ISO 639-1, '' when that is not sure."""
+
     title: str
     text: str
     pages: list[Page]
     media_type: str
     warnings: list[str] = field(default_factory=list)
+    language: str = ""
 
 
 @dataclass(frozen=True)

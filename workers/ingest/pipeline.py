@@ -115,6 +115,7 @@ def _read(lease: Lease, version: Version) -> None:
             _passages(version, pieces),
             read.title,
             media_type=read.media_type[:100],
+            language=read.language[:20],
             warnings=read.warnings[:50],
         )
 

@@ -21,6 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from workers.ingest import wire
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import (
@@ -50,7 +52,8 @@ def read_in_child(
     Raises ReadError with what is wrong with the file, ReaderUnavailable when no reader can be started.
     Whatever `on_progress` raises ends the child and is passed on.
     """
-    data = run("read", path, {"name": name}, limits or Limits(), on_progress)
+    arguments = {"name": name, "languages": settings.OCR_LANGUAGES}
+    data = run("read", path, arguments, limits or Limits(), on_progress)
     try:
         return wire.decode(data)
     except wire.BadAnswer as error:

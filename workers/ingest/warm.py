@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import math
 import os
 import resource
 import selectors
@@ -36,11 +37,12 @@ from workers.ingest.errors import (
     TooManyPages,
 )
 from workers.ingest.limits import MIB, Limits
-from workers.ingest.readers import Progress, registry
+from workers.ingest.readers import Progress, ocr, registry
 from workers.ingest.readers.builder import Builder
+from workers.ingest.readers.language import language_of
 from workers.ingest.readers.text import one_line
 
-PRELOADED = ("docx", "eml", "html", "markdown", "odt", "pdf", "picture", "plain", "pptx", "xlsx")
+PRELOADED = ("docx", "eml", "html", "image", "markdown", "odt", "pdf", "picture", "plain", "pptx", "xlsx")
 PR_SET_PDEATHSIG = 1
 MAX_REQUEST = 64 * 1024
 MAX_FILES = 64
@@ -48,12 +50,14 @@ UNCONFINED = 70
 # Parsers recurse with the depth of what they parse; Python's own limit is too near for honest files.
 RECURSION = 5_000
 ROOT = Path(__file__).resolve().parents[2]
-# Beside its file a parser reads code and templates that it did not import before, and PDFium the fonts.
+# Beside its file a parser reads code and templates that it did not import before, PDFium the fonts and
+# Tesseract its data.
 READABLE = (
     *{Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
     *(ROOT / name for name in ("workers", "platform")),
     *map(Path, ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/X11/fonts")),
     *map(Path, ("/usr/share/zoneinfo", "/etc/localtime")),
+    *ocr.FOLDERS,
 )
 
 
@@ -186,7 +190,7 @@ def confine(limits: Limits) -> None:
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for kind, soft, hard in (
         (resource.RLIMIT_AS, mapped + limits.memory, mapped + limits.memory),
-        (resource.RLIMIT_CPU, limits.cpu, limits.cpu + 5),
+        (resource.RLIMIT_CPU, limits.cpu, limits.cpu + math.ceil(limits.ocr) + 5),
         (resource.RLIMIT_FSIZE, 0, 0),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_NOFILE, MAX_FILES, MAX_FILES),
@@ -195,8 +199,9 @@ def confine(limits: Limits) -> None:
 
 
 def wall_in(path: Path) -> None:
-    """From now on this process reads `path` and installed code, writes nothing and has no socket."""
-    walls.only_files(read=[path, *READABLE])
+    """From now on this process reads `path` and installed code, writes nowhere and has no socket."""
+    # Tesseract throws its remarks away there, and dies where it cannot.
+    walls.only_files(read=[path, *READABLE], write=[Path(os.devnull)])
     walls.no_sockets()
 
 
@@ -208,10 +213,12 @@ def _perform(request: dict[str, Any], limits: Limits, output: int) -> bytes:
     return task(path, limits, _reporter(output, limits), **request["arguments"])
 
 
-def _read(path: Path, limits: Limits, progress: Progress, name: str) -> bytes:
+def _read(path: Path, limits: Limits, progress: Progress, name: str, languages: str) -> bytes:
     Builder.max_text = limits.text
+    ocr.prepare(languages, limits)
     document = registry.find_reader(path, name, limits.unpacked)(path, progress)
     document.title = document.title or one_line(Path(name).stem)
+    document.language = language_of(document.text)
     data = wire.encode(document)
     if len(data) > limits.output:
         raise TooLarge(limit=f"{limits.output // MIB} MB of text and word positions")

@@ -42,6 +42,7 @@ def encode(document: ReadDocument) -> bytes:
     header = {
         "title": document.title,
         "media_type": document.media_type,
+        "language": document.language,
         "warnings": document.warnings,
         "pages": pages,
     }
@@ -78,7 +79,8 @@ def _decode(data: bytes) -> ReadDocument:
         ]
         pages.append(page)
     warnings = [str(warning) for warning in header["warnings"]]
-    return ReadDocument(str(header["title"]), text, pages, str(header["media_type"]), warnings)
+    title, media_type, language = (str(header[name]) for name in ("title", "media_type", "language"))
+    return ReadDocument(title, text, pages, media_type, warnings, language)
 
 
 def _parts(data: bytes) -> list[bytes]:

@@ -71,9 +71,18 @@ MESSAGES: dict[str, Message] = {
         _("No room"), _("There is not enough room on the disk. Tell your administrator, then try again.")
     ),
 }
+WARNINGS: dict[str, str | Promise] = {
+    "pages_not_read": _("These pages could not be read: %(detail)s."),
+}
 UNKNOWN = Message(
     _("Failed"), _("Something went wrong with this file. Try again; if it stays, tell your administrator.")
 )
+
+
+def warning(code: str) -> str:
+    """The sentence for what a reader remarks on a file that it did read: `code`, or `code:detail`."""
+    name, _colon, detail = code.partition(":")
+    return str(WARNINGS[name]) % {"detail": detail} if name in WARNINGS else ""
 
 
 def message(code: str) -> Message:

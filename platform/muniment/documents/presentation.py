@@ -7,7 +7,9 @@ from django.utils.translation import gettext as _
 SHEETS = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SLIDES = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 # What the file picker offers; what a file really is decides the reader.
-ACCEPT = ".pdf,.docx,.pptx,.xlsx,.odt,.html,.htm,.md,.markdown,.txt,.csv,.tsv,.eml"
+ACCEPT = (
+    ".pdf,.docx,.pptx,.xlsx,.odt,.html,.htm,.md,.markdown,.txt,.csv,.tsv,.eml,.png,.jpg,.jpeg,.tif,.tiff,.bmp"
+)
 
 
 def page_name(media_type: str, label: str) -> str:

@@ -10,8 +10,8 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from workers.ingest.document import Box, ReadDocument
-from workers.ingest.errors import BrokenFile, Encrypted, LooksLikeAScan
-from workers.ingest.readers import Progress
+from workers.ingest.errors import BrokenFile, Encrypted
+from workers.ingest.readers import Progress, ocr
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.pdf_layout import Line, RawWord, arrange, merge_side_by_side
 
@@ -22,27 +22,30 @@ CUT = ("\x02", "\ufffe")
 # PDFium's own numbers for why a document did not load (fpdfview.h).
 NEEDS_PASSWORD, UNKNOWN_SECURITY = 4, 5
 PAGE_WITHOUT_SIZE = (612.0, 792.0)
+# Letters: with fewer a page that shows a large picture is a scan with a stamp or a page number on it.
+LITTLE_TEXT = 150
+# What stands for glyphs of fonts that do not say which letters they are.
+MEANINGLESS = re.compile("[\ufffd\ue000-\uf8ff]")
+Size = tuple[float, float]
 
 
 def read(path: Path, progress: Progress) -> ReadDocument:
-    """Raises Encrypted, BrokenFile, LooksLikeAScan, EmptyFile."""
+    """Raises Encrypted, BrokenFile, EmptyFile; for a scan that was not read LooksLikeAScan, TookTooLong."""
     document = open_document(path)
     total = len(document)
     progress(0, total)
     pages: list[list[Line]] = []
     builder = Builder("application/pdf")
-    pictures = 0
+    unread: list[int] = []
     sizes = []
     for index in range(total):
-        lines, size, is_picture = _read_page(document, index)
+        lines, size, is_unread = _read_page(document, index)
         pages.append(lines)
         sizes.append(size)
-        pictures += is_picture
+        if is_unread:
+            unread.append(index + 1)
         progress(index + 1, total)
-    if not any(pages) and pictures:
-        raise LooksLikeAScan
-    if pictures:
-        builder.warnings.append(f"pages_without_text:{pictures}")
+    ocr.tell_unread(builder, unread, any(pages))
     for index, blocks in enumerate(arrange(pages)):
         builder.page(_label(document, index), *sizes[index])
         for kind, level, words in blocks:
@@ -63,8 +66,8 @@ def open_document(path: Path) -> pdfium.PdfDocument:
     return document
 
 
-def _read_page(document: pdfium.PdfDocument, index: int) -> tuple[list[Line], tuple[float, float], bool]:
-    """The page's lines, its size in points as shown, and whether it shows something but holds no text."""
+def _read_page(document: pdfium.PdfDocument, index: int) -> tuple[list[Line], Size, bool]:
+    """The page's lines, its size in points as shown, and whether something on it could not be read."""
     try:
         page = document[index]
     except pdfium.PdfiumError:
@@ -76,11 +79,41 @@ def _read_page(document: pdfium.PdfDocument, index: int) -> tuple[list[Line], tu
             lines = _PageText(page, text_page, size).lines()
         finally:
             text_page.close()
-        return lines, size, not lines and pdfium_c.FPDFPage_CountObjects(page) > 0
+        return _recognised(page, size, lines) if _is_scan(page, size, lines) else (lines, size, False)
     except pdfium.PdfiumError:
         return [], PAGE_WITHOUT_SIZE, False
     finally:
         page.close()
+
+
+def _is_scan(page: pdfium.PdfPage, size: Size, lines: list[Line]) -> bool:
+    """Whether what people read on this page is a picture: there is no text, or a stamp on it, or only signs
+    that the file's fonts give no meaning."""
+    text = "".join(word for line in lines for word, _ in line.words)
+    if len(text) >= LITTLE_TEXT:
+        return len(MEANINGLESS.findall(text)) > 0.3 * len(text)
+    if not text:
+        return bool(pdfium_c.FPDFPage_CountObjects(page) > 0)
+    pictures = page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=3)
+    return any(_area(picture.get_bounds()) > 0.5 * size[0] * size[1] for picture in pictures)
+
+
+def _area(bounds: Box) -> float:
+    left, bottom, right, top = bounds
+    return (right - left) * (top - bottom)
+
+
+def _recognised(page: pdfium.PdfPage, size: Size, lines: list[Line]) -> tuple[list[Line], Size, bool]:
+    """The lines that recognition finds, if they say more than `lines`."""
+    if not ocr.recogniser.available or min(size) <= 0:
+        return lines, size, True
+    scale = ocr.best_scale(*size)
+    try:
+        found = ocr.recogniser.lines(page.render(scale=scale, grayscale=True).to_pil(), scale)
+    except ocr.NotRecognised:
+        return lines, size, True
+    more = sum(len(line.words) for line in found) > sum(len(line.words) for line in lines)
+    return (found if more else lines), size, False
 
 
 class _PageText:

@@ -13,7 +13,7 @@ from workers.ingest.errors import BrokenFile, EmptyFile, Encrypted, UnknownForma
 from workers.ingest.readers import Progress, archive
 from workers.ingest.readers.decode import is_binary
 
-SUPPORTED = "PDF, DOCX, PPTX, XLSX, ODT, HTML, Markdown, TXT, CSV, EML"
+SUPPORTED = "PDF, DOCX, PPTX, XLSX, ODT, HTML, Markdown, TXT, CSV, EML, PNG, JPEG, TIFF, BMP"
 READERS = {
     "pdf": "pdf:read",
     "docx": "docx:read",
@@ -25,6 +25,7 @@ READERS = {
     "text": "plain:read",
     "csv": "plain:read_csv",
     "eml": "eml:read",
+    "image": "image:read",
 }
 # Text says little of itself, so there the name decides.
 TEXT_SUFFIXES = {
@@ -40,6 +41,8 @@ TEXT_SUFFIXES = {
     ".txt": "text",
 }
 BINARY_SUFFIXES = (".pdf", ".docx", ".pptx", ".xlsx", ".odt")
+IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+BITMAP_START = re.compile(rb"BM.{4}\0{4}", re.DOTALL)
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 RTF_START = b"{\\rtf"
 OLE2_START = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -73,6 +76,8 @@ def detect(path: Path, name: str, max_unpacked: int) -> str:
         raise EmptyFile
     if b"%PDF-" in head[:1024]:
         return "pdf"
+    if head.startswith(IMAGE_STARTS) or BITMAP_START.match(head):
+        return "image"
     if head.startswith(ZIP_STARTS):
         return _office(path, max_unpacked)
     if head.startswith(OLE2_START):

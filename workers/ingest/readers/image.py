@@ -1,0 +1,78 @@
+"""Pictures of text: scans and photographs as PNG, JPEG, TIFF or BMP; each frame is a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from workers.ingest.document import ReadDocument
+from workers.ingest.errors import BrokenFile, LooksLikeAScan, TooLarge
+from workers.ingest.readers import Progress, ocr
+from workers.ingest.readers.builder import Builder
+from workers.ingest.readers.pdf_layout import Line, arrange
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
+# A4 at 600 dots an inch has 35 million.
+MAX_PIXELS = 120_000_000
+# What programs write that know no resolution: nobody scans so coarsely.
+LEAST_DOTS_PER_INCH = 100
+# Width of a page in inches, for a picture that says nothing usable of its size.
+USUAL_WIDTH = 8.27
+
+
+def read(path: Path, progress: Progress) -> ReadDocument:
+    """Raises LooksLikeAScan where there is no recognition, TooLarge, BrokenFile, EmptyFile."""
+    if not ocr.recogniser.available:
+        raise LooksLikeAScan
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice as much
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            return _read(picture, progress)
+    except Image.DecompressionBombError as error:
+        raise TooLarge(limit=f"{MAX_PIXELS // 1_000_000} million pixels") from error
+    except (OSError, SyntaxError, ValueError) as error:  # as Pillow has it for damaged files
+        raise BrokenFile(type(error).__name__) from error
+
+
+def _read(picture: Image.Image, progress: Progress) -> ReadDocument:
+    total = int(getattr(picture, "n_frames", 1))
+    builder = Builder(Image.MIME[picture.format or "PNG"])
+    progress(0, total)
+    pages: list[list[Line]] = []
+    sizes = []
+    unread: list[int] = []
+    for index in range(total):
+        picture.seek(index)
+        frame, scale = _prepared(picture)
+        sizes.append((frame.width / scale, frame.height / scale))
+        try:
+            pages.append(ocr.recogniser.lines(frame, scale))
+        except ocr.NotRecognised:
+            pages.append([])
+            unread.append(index + 1)
+        progress(index + 1, total)
+    ocr.tell_unread(builder, unread, any(pages))
+    for size, blocks in zip(sizes, arrange(pages), strict=True):
+        builder.page("", *size)
+        for kind, level, words in blocks:
+            builder.words(kind, words, level)
+    return builder.finish()
+
+
+def _prepared(picture: Image.Image) -> tuple[Image.Image, float]:
+    """The frame upright, grey on white, not larger than is useful; and its pixels a point."""
+    frame: Image.Image = picture
+    if frame.mode in ("RGBA", "LA", "P", "PA"):
+        frame = frame.convert("RGBA")
+        paper = Image.new("RGBA", frame.size, "white")
+        frame = Image.alpha_composite(paper, frame)
+    frame = ImageOps.exif_transpose(frame.convert("L"))
+    told = float(picture.info.get("dpi", (0, 0))[0] or 0)
+    dots = told if told >= LEAST_DOTS_PER_INCH else frame.width / USUAL_WIDTH
+    if frame.width * frame.height > ocr.MAX_PIXELS:
+        before = frame.width
+        shrink = (ocr.MAX_PIXELS / (frame.width * frame.height)) ** 0.5
+        frame = frame.resize((max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink))))
+        dots *= frame.width / before
+    return frame, dots / ocr.POINTS_PER_INCH
