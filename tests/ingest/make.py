@@ -200,6 +200,27 @@ def open_document(path: Path, body: str, manifest: str = "<manifest/>") -> None:
         archive.writestr("META-INF/manifest.xml", manifest)
 
 
+def book(path: Path, chapters: dict[str, str]) -> None:
+    """An EPUB; its parts lie in the archive in another order than the book has."""
+    package = (
+        '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        "<dc:title>A book</dc:title></metadata><manifest>"
+        + "".join(f'<item id="{n}" href="{n}" media-type="application/xhtml+xml"/>' for n in chapters)
+        + '<item id="outside" href="../../../etc/passwd" media-type="application/xhtml+xml"/>'
+        + "</manifest><spine>"
+        + "".join(f'<itemref idref="{n}"/>' for n in (*chapters, "outside"))
+        + "</spine></package>"
+    )
+    container = '<container><rootfiles><rootfile full-path="OEBPS/a.opf"/></rootfiles></container>'
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/epub+zip")
+        archive.writestr("META-INF/container.xml", container)
+        archive.writestr("OEBPS/a.opf", package)
+        for name in sorted(chapters):
+            page = f'<!DOCTYPE html PUBLIC "x" "http://x.example/x.dtd"><html><body>{chapters[name]}</body></html>'
+            archive.writestr(f"OEBPS/{name}", page)
+
+
 def replace_member(source: Path, target: Path, name: str, content: bytes) -> None:
     """A copy of a zip file in which one member has another content."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest import make
+from tests.ingest import make, make_old
 from tests.ingest.conftest import Read
 from workers.ingest.document import ReadDocument
 from workers.ingest.sandbox import read_in_child
@@ -178,6 +178,67 @@ def test_mail_shows_headers_body_and_names_of_attachments(read: Read) -> None:
 def test_mail_with_only_html_is_read_as_a_page(read: Read) -> None:
     mail = b"From: a@x.example\nSubject: Hi\nContent-Type: text/html\n\n<p>One</p><p>Two</p>"
     assert read("a.eml", mail).text.endswith("One\n\nTwo")
+
+
+RTF = rb"""{\rtf1\ansi\ansicpg1252\uc1
+{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2\fcharset128 Mincho;}}
+{\stylesheet{\s0 Normal;}{\s3 heading 2;}}
+{\info{\title Pay \'fcber all}{\author Nobody}}{\header Running head}
+{\pard\outlinelevel0 Pay\par}{\pard\s3 Overtime\par}
+\pard Caf\'e9 \u8364?5, {\f1\'cf\'f0} {\f2\'93\'8c} \u-10179?\u-8704? {\v hidden}{\*\unknown gone}
+a\{b\}.{\footnote See below.}\par
+{\pard{\listtext\'b7\tab}\ls1\ilvl0 First\par}{\pard\ls1\ilvl1 Inner\par}
+{\field{\*\fldinst HYPERLINK "http://x.example"}{\fldrslt a link}}\bin5 {{{{{ stays\par
+\trowd\cellx1\cellx2\pard\intbl Year\cell Days\cell\row
+\trowd\pard\intbl 2024\cell 30\par more\cell\row
+\pard The end{\pict 8950}\par}"""
+
+
+def test_rtf_keeps_headings_lists_and_tables(read: Read) -> None:
+    document = read("pay.rtf", RTF)
+    assert document.title == "Pay über all"
+    assert blocks(document) == [
+        ("heading", 1, "Pay"),
+        ("heading", 2, "Overtime"),
+        ("paragraph", 0, "Café €5, Пр 東 😀 a{b}."),
+        ("paragraph", 0, "See below."),
+        ("item", 0, "First"),
+        ("item", 1, "Inner"),
+        ("paragraph", 0, "a link stays"),
+        ("row", 0, "Year | Days"),
+        ("row", 0, "2024 | 30 more"),
+        ("paragraph", 0, "The end"),
+    ]
+
+
+def test_epub_has_a_page_a_chapter_in_the_books_order(tmp_path: Path) -> None:
+    make.book(tmp_path / "a.epub", {"two.xhtml": "<h1>Second</h1><p>b</p>", "one.xhtml": "<p>First</p>"})
+    document = read_in_child(tmp_path / "a.epub", "a.epub")
+    assert (document.title, document.media_type) == ("A book", "application/epub+zip")
+    assert [document.text[page.start : page.end] for page in document.pages] == ["Second\n\nb", "First"]
+
+
+def test_xls_has_a_page_a_sheet(read: Read) -> None:
+    document = read("staff.xls", make_old.old_workbook())
+    assert document.media_type == "application/vnd.ms-excel"
+    assert [(page.label, document.text[page.start : page.end]) for page in document.pages] == [
+        ("Staff", "Name | Hours\nAnn | 37.5")
+    ]
+
+
+def test_msg_shows_headers_body_and_names_of_attachments(read: Read) -> None:
+    document = read("plan.msg", make_old.outlook_message())
+    assert document.title == "Pläne"
+    assert document.text == (
+        'From: "Ann" <ann@x.example>\nTo: Bob <bob@x.example>\nSubject: Pläne\n\nHello.\n\nSee you.\n\n'
+        "Attachment: plan.pdf"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.log", "a.rst", "a.srt", "a.org"])
+def test_what_is_written_as_text_is_read_as_text(read: Read, name: str) -> None:
+    document = read(name, b'{"room": "Hall"}')
+    assert (document.text, document.media_type) == ('{"room": "Hall"}', "text/plain")
 
 
 def test_content_counts_before_the_name(read: Read) -> None:

@@ -49,6 +49,13 @@ class UnknownFormat(ReadError):
     sentence = _("This format is not supported. Send one of these instead: %(formats)s.")
 
 
+class OldFormat(ReadError):
+    code = "old_format"
+    sentence = _(
+        "This is a Word or PowerPoint file of before 2007. Save it as DOCX, PPTX or PDF and send that."
+    )
+
+
 class TooLarge(ReadError):
     code = "too_large"
     sentence = _("This file holds more than can be read (%(limit)s). Split it into smaller files.")
@@ -102,6 +109,7 @@ BY_CODE: dict[str, type[ReadError]] = {
         EmptyFile,
         BrokenFile,
         UnknownFormat,
+        OldFormat,
         TooLarge,
         TooManyPages,
         TookTooLong,

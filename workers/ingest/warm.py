@@ -42,7 +42,10 @@ from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.language import language_of
 from workers.ingest.readers.text import one_line
 
-PRELOADED = ("docx", "eml", "html", "image", "markdown", "odt", "pdf", "picture", "plain", "pptx", "xlsx")
+PRELOADED = (
+    *("docx", "eml", "epub", "html", "image", "markdown", "msg", "odt", "pdf", "picture", "plain", "pptx"),
+    *("rtf", "xls", "xlsx"),
+)
 PR_SET_PDEATHSIG = 1
 MAX_REQUEST = 64 * 1024
 MAX_FILES = 64

@@ -34,6 +34,10 @@ MESSAGES: dict[str, Message] = {
         _("Unknown format"),
         _("Files of this kind cannot be read. Save it as PDF, Office, OpenDocument, HTML, text or mail."),
     ),
+    "old_format": Message(
+        _("Old format"),
+        _("This is a Word or PowerPoint file of before 2007. Save it as DOCX, PPTX or PDF and upload that."),
+    ),
     "too_large": Message(
         _("Too large"), _("There is more in this file than can be read. Split it and upload the parts.")
     ),

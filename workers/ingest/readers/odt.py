@@ -38,8 +38,8 @@ def read(path: Path, progress: Progress) -> ReadDocument:
             raise BrokenFile("no content.xml")
         if "META-INF/manifest.xml" in names and b":encryption-data" in archive.read("META-INF/manifest.xml"):
             raise Encrypted
-        body = _parse(archive.read("content.xml")).find(f"{OFFICE}body/{OFFICE}text")
-        title = _parse(archive.read("meta.xml")).findtext(f".//{TITLE}") if "meta.xml" in names else ""
+        body = parse(archive.read("content.xml")).find(f"{OFFICE}body/{OFFICE}text")
+        title = parse(archive.read("meta.xml")).findtext(f".//{TITLE}") if "meta.xml" in names else ""
     if body is None:
         raise BrokenFile("no body")
     builder = Builder(MEDIA_TYPE)
@@ -49,7 +49,8 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     return builder.finish(title or "")
 
 
-def _parse(xml: bytes) -> etree._Element:
+def parse(xml: bytes) -> etree._Element:
+    """The root element; nothing that the XML names is opened."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     return etree.fromstring(xml, parser=parser)
 

@@ -9,11 +9,13 @@ from importlib import import_module
 from pathlib import Path, PurePath
 
 from workers.ingest.document import ReadDocument
-from workers.ingest.errors import BrokenFile, EmptyFile, Encrypted, UnknownFormat
-from workers.ingest.readers import Progress, archive
+from workers.ingest.errors import BrokenFile, EmptyFile, UnknownFormat
+from workers.ingest.readers import Progress, archive, ole
 from workers.ingest.readers.decode import is_binary
 
-SUPPORTED = "PDF, DOCX, PPTX, XLSX, ODT, HTML, Markdown, TXT, CSV, EML, PNG, JPEG, TIFF, BMP"
+SUPPORTED = (
+    "PDF, DOCX, PPTX, XLSX, XLS, ODT, RTF, EPUB, HTML, Markdown, TXT, CSV, EML, MSG, PNG, JPEG, TIFF, BMP"
+)
 READERS = {
     "pdf": "pdf:read",
     "docx": "docx:read",
@@ -26,6 +28,10 @@ READERS = {
     "csv": "plain:read_csv",
     "eml": "eml:read",
     "image": "image:read",
+    "rtf": "rtf:read",
+    "epub": "epub:read",
+    "msg": "msg:read",
+    "xls": "xls:read",
 }
 # Text says little of itself, so there the name decides.
 TEXT_SUFFIXES = {
@@ -40,19 +46,18 @@ TEXT_SUFFIXES = {
     ".eml": "eml",
     ".txt": "text",
 }
-BINARY_SUFFIXES = (".pdf", ".docx", ".pptx", ".xlsx", ".odt")
+BINARY_SUFFIXES = (".pdf", ".docx", ".pptx", ".xlsx", ".xls", ".odt", ".epub", ".msg")
 IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 BITMAP_START = re.compile(rb"BM.{4}\0{4}", re.DOTALL)
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 RTF_START = b"{\\rtf"
-OLE2_START = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 OFFICE_PARTS = (
     (b"wordprocessingml.document.main+xml", "docx"),
     (b"presentationml.presentation.main+xml", "pptx"),
     (b"presentationml.slideshow.main+xml", "pptx"),
     (b"spreadsheetml.sheet.main+xml", "xlsx"),
 )
+MIME_TYPES = {b"application/vnd.oasis.opendocument.text": "odt", b"application/epub+zip": "epub"}
 WEB_PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
 MAIL_HEADERS = re.compile(
     rb"^(?:From|To|Subject|Date|Received|Return-Path|Message-ID|MIME-Version): ", re.IGNORECASE | re.MULTILINE
@@ -80,10 +85,10 @@ def detect(path: Path, name: str, max_unpacked: int) -> str:
         return "image"
     if head.startswith(ZIP_STARTS):
         return _office(path, max_unpacked)
-    if head.startswith(OLE2_START):
-        if ENCRYPTED_PACKAGE in path.read_bytes():
-            raise Encrypted
-        raise UnknownFormat(formats=SUPPORTED)
+    if head.startswith(ole.START):
+        return ole.detect(path, SUPPORTED)
+    if head.startswith(RTF_START):
+        return "rtf"
     suffix = PurePath(name).suffix.lower()
     if suffix in BINARY_SUFFIXES:
         raise BrokenFile("not what its name says")
@@ -98,16 +103,13 @@ def _office(path: Path, max_unpacked: int) -> str:
             for part, kind in OFFICE_PARTS:
                 if part in types:
                     return kind
-        if (
-            "mimetype" in names
-            and opened.read("mimetype").strip() == b"application/vnd.oasis.opendocument.text"
-        ):
-            return "odt"
+        if "mimetype" in names and (found := MIME_TYPES.get(opened.read("mimetype").strip())):
+            return found
     raise UnknownFormat(formats=SUPPORTED)
 
 
 def _kind_of_text(head: bytes, suffix: str) -> str:
-    if head.startswith(RTF_START) or is_binary(head):
+    if is_binary(head):
         raise UnknownFormat(formats=SUPPORTED)
     if suffix in TEXT_SUFFIXES:
         return TEXT_SUFFIXES[suffix]

@@ -25,12 +25,12 @@ def read(path: Path, progress: Progress) -> ReadDocument:
             # The size a sheet claims to have may be wrong in either direction.
             sheet.reset_dimensions()
             for row in sheet.iter_rows(values_only=True):
-                builder.row(_without_tail([_value(value) for value in row]))
+                builder.row(without_tail([cell_text(value) for value in row]))
             progress(number, len(sheets))
         return builder.finish(book.properties.title or "")
 
 
-def _value(value: object) -> str:
+def cell_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -42,7 +42,7 @@ def _value(value: object) -> str:
     return str(value)
 
 
-def _without_tail(cells: list[str]) -> list[str]:
+def without_tail(cells: list[str]) -> list[str]:
     while cells and not cells[-1]:
         cells.pop()
     return cells
