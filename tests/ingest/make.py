@@ -46,11 +46,16 @@ def pdf(
     page_entries: bytes = b"",
     size: tuple[int, int] = A4,
     trailer: bytes = b"",
+    catalogue: bytes = b"",
+    more: Sequence[bytes] = (),
 ) -> bytes:
-    """Each line is (x, y from the bottom, font size, text); sizes of 100 or more mean bold of size - 100."""
+    """Each line is (x, y from the bottom, font size, text); sizes of 100 or more mean bold of size - 100.
+
+    `more` are objects that follow, with numbers from 5 + twice the pages; `catalogue` names them.
+    """
     kids = b" ".join(b"%d 0 R" % (5 + 2 * index) for index in range(len(pages)))
     objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Catalog /Pages 2 0 R %s >>" % catalogue,
         b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>",
@@ -62,7 +67,7 @@ def pdf(
             b"/Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>" % (*size, 6 + 2 * index, page_entries)
         )
         objects.append(stream(content))
-    return pdf_objects(objects, trailer)
+    return pdf_objects([*objects, *more], trailer)
 
 
 def _shown(x: float, y: float, size: float, text: str) -> bytes:

@@ -11,8 +11,9 @@ from PIL import Image
 from tests.ingest import make
 from tests.ingest.conftest import Read
 from workers.ingest.document import Box, ReadDocument
-from workers.ingest.errors import NoSuchPage
+from workers.ingest.errors import EmptyFile, NoSuchPage
 from workers.ingest.pictures import page_picture
+from workers.ingest.split import split
 
 
 def paragraph(top: float, *lines: str) -> list[make.Line]:
@@ -39,8 +40,8 @@ def test_headings_paragraphs_items_and_rows_are_told_apart(read: Read) -> None:
         ("heading", "Who pays"),
         ("item", "• The office pays"),
         ("item", "• Nobody else"),
-        ("row", "Trains 12 14"),
-        ("row", "Planes 2 1"),
+        ("row", "Trains | 12 | 14"),
+        ("row", "Planes | 2 | 1"),
     ]
 
 
@@ -97,3 +98,96 @@ def test_the_picture_of_an_endless_page_is_small(tmp_path: Path) -> None:
     path.write_bytes(make.pdf([[(72, 700, 12, "Hello")]], size=(200, 200_000)))
     width, height = Image.open(io.BytesIO(page_picture(path, 1, 3000))).size
     assert width * height < 12_100_000
+
+
+def running_document() -> bytes:
+    """Five pages with a head and a foot; the foot gives the page's number."""
+    texts = ("The first page says", "that the second goes on.", "Chapter 1", "Chapter 2", "Chapter 3")
+    return make.pdf(
+        [
+            [
+                (72, 800, 9, "Staff handbook"),
+                (72, 760, 14, text),
+                (72, 700, 11, "The same sentence stands on every page."),
+                (72, 30, 9, "Version 3"),
+                (300, 30, 9, f"Page {number + 4} of 9"),
+            ]
+            for number, text in enumerate(texts)
+        ]
+    )
+
+
+def test_heads_feet_and_page_numbers_are_told_apart_after_the_first(read: Read) -> None:
+    document = read("a.pdf", running_document())
+    running = [text for kind, text in blocks(document) if kind == "running"]
+    assert running == [
+        text for number in range(5, 9) for text in ("Staff handbook", f"Version 3 Page {number} of 9")
+    ]
+    assert ("paragraph", "Staff handbook") in blocks(document)
+    # What a page says at its top stays, though the number in it grows, and so does what is repeated within.
+    assert [("heading", f"Chapter {n}") in blocks(document) for n in (1, 2, 3)] == [True] * 3
+    assert document.text.count("The same sentence") == 5
+    assert all(page.words for page in document.pages)
+
+
+def test_no_passage_holds_a_running_line(read: Read) -> None:
+    document = read("a.pdf", running_document())
+    pieces = split(document, lambda texts: [len(text.split()) for text in texts], 100, 100)
+    assert [document.text[piece.start : piece.end] for piece in pieces] == [piece.text for piece in pieces]
+    assert [piece.text for piece in pieces if "Page 5" in piece.text] == []
+    assert sum("Staff handbook" in piece.text for piece in pieces) == 1
+    assert {piece.page for piece in pieces} == {1, 2, 3, 4, 5}
+    assert all(piece.page == piece.page_end for piece in pieces)
+
+
+def test_a_heading_within_a_table_stands_below_the_tables_title(read: Read) -> None:
+    def row(top: float, *cells: str) -> list[make.Line]:
+        return [(72 + 150 * number, top, 11, cell) for number, cell in enumerate(cells)]
+
+    page = [
+        (72, 780, 111, "Statement of cash flows"),
+        *row(740, "Million", "2023", "2024"),
+        (72, 726, 111, "Operating"),
+        *row(712, "Income", "$ 5", "$ 7"),
+        (72, 698, 111, "Investing"),
+        *row(684, "Plants", "(2)", "(3)"),
+        *paragraph(640, "Text of ordinary size makes up most of any page, and this is some of it."),
+    ]
+    document = read("a.pdf", make.pdf([page]))
+    assert [(b.kind, b.level) for b in document.pages[0].blocks] == [
+        ("heading", 1),
+        ("row", 0),
+        ("heading", 6),
+        ("row", 0),
+        ("heading", 6),
+        ("row", 0),
+        ("paragraph", 0),
+    ]
+    pieces = split(document, lambda texts: [len(text.split()) for text in texts], 4, 8)
+    assert [piece.heading for piece in pieces if "Plants" in piece.text] == [
+        "Statement of cash flows › Investing › Million | 2023 | 2024"
+    ]
+
+
+def test_bookmarks_make_headings_of_lines_that_look_like_text(read: Read) -> None:
+    page = [(72, 700, 11, "Second part"), *paragraph(660, "Ordinary text", "follows here.")]
+    data = make.pdf(
+        [page, page],
+        more=[
+            b"<< /Type /Outlines /First 10 0 R /Last 10 0 R /Count 1 >>",
+            b"<< /Title (Second Part) /Parent 9 0 R /Dest [7 0 R /Fit] >>",
+        ],
+        catalogue=b"/Outlines 9 0 R",
+    )
+    found = read("a.pdf", data)
+    assert blocks(found) == [
+        ("paragraph", "Second part"),
+        ("paragraph", "Ordinary text follows here."),
+        ("heading", "Second part"),
+        ("paragraph", "Ordinary text follows here."),
+    ]
+
+
+def test_pages_with_nothing_but_their_numbers_are_empty(read: Read) -> None:
+    with pytest.raises(EmptyFile):
+        read("a.pdf", make.pdf([[(300, 30, 9, str(number))] for number in range(1, 6)]))

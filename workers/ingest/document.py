@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Box = tuple[float, float, float, float]
-BlockKind = Literal["heading", "paragraph", "item", "row", "code"]
+BlockKind = Literal["heading", "paragraph", "item", "row", "code", "running"]
 
 
 @dataclass(slots=True)
@@ -20,7 +20,10 @@ class Word:
 
 @dataclass(slots=True)
 class Block:
-    """A heading, paragraph, list item, table row or code; `level` is that of a heading or of a list."""
+    """A heading, paragraph, list item, table row, code, or a line that runs along the top or bottom of pages.
+
+    `level` is that of a heading or of a list.
+    """
 
     kind: BlockKind
     start: int

@@ -35,7 +35,7 @@ from workers.leases import Lease
 log = logging.getLogger(__name__)
 
 # Part of every passage's id: another way to split or embed makes other points.
-SPLITTER_VERSION = 1
+SPLITTER_VERSION = 2
 NAMESPACE = UUID("6f6a1f0e-3c0d-4b52-9d4e-2a9f6c1b7e55")
 # A worker that dies again and again over the same document leaves it aside.
 MOST_ATTEMPTS = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,11 @@ Range = tuple[int, int]
 # A tokenizer may see one unknown token in a megabyte of rubbish: characters count as well.
 CHARACTERS_PER_TOKEN = 12
 MAX_HEADING, MAX_PATH = 80, 160
-MAX_HEADER_ROW = 120
+MAX_HEADER_ROW, MAX_LABEL = 120, 200
+# Of a heading within a table, as readers of PDF have it.
+DEEPEST = 6
+VALUE = re.compile(r"[($€£¥+–— -]*\d")
+YEAR = re.compile(r"(19|20)\d\d")
 
 
 @dataclass(slots=True)
@@ -34,8 +39,8 @@ class Atom:
 def split(document: ReadDocument, count_tokens: CountTokens, target: int, limit: int) -> list[Piece]:
     """Passages of about `target` and never more than `limit` tokens, in order.
 
-    They tile the text: `document.text[start:end] == text`, and only whitespace lies between them. A word is
-    cut only if it alone is over the limit. `heading` is at most 160 characters long.
+    They tile the text: `document.text[start:end] == text`, and only whitespace and running lines lie between
+    them. A word is cut only if it alone is over the limit. `heading` is at most 160 characters long.
     """
     if not 1 <= target <= limit:
         raise ValueError("target must be between 1 and limit")
@@ -77,32 +82,48 @@ def _with_headings(document: ReadDocument) -> Iterator[tuple[Block, str, bool]]:
     stack: list[tuple[int, str]] = []
     header = ""
     previous: BlockKind | None = None
+    crossed = False  # a running line, which no passage may hold
     for page in document.pages:
         if by_page:
             stack = [] if page.label == str(page.number) else [(0, page.label)]
             previous = None
         for block in page.blocks:
-            opens = previous is None and by_page
+            if block.kind == "running":
+                crossed = True
+                continue
+            opens = crossed or (previous is None and by_page)
+            crossed = False
             if block.kind == "heading":
                 opens = opens or previous != "heading"
                 title = " ".join(document.text[block.start : block.end].split())[:MAX_HEADING]
                 stack = [entry for entry in stack if entry[0] < max(block.level, 1)] + [
                     (max(block.level, 1), title)
                 ]
-            begins_table = block.kind == "row" and previous != "row"
-            if block.kind != "row" or begins_table:
+            begins_rows = block.kind == "row" and previous != "row"
+            found = _header_row(document.text[block.start : block.end]) if begins_rows else ""
+            if _ends_table(block, page) or found or (begins_rows and page.width is None):
                 header = ""
-            yield block, _path([title for _, title in stack], header), opens
-            if begins_table and page.width is None:
-                header = _header_row(document.text[block.start : block.end])
+            in_table = header if block.kind == "row" else ""
+            yield block, _path([title for _, title in stack], in_table), opens
+            header = found or header
             previous = block.kind
+
+
+def _ends_table(block: Block, page: Page) -> bool:
+    """Whether the rows after this block are another table's. In a PDF labels of two lines and headings stand
+    within tables, too."""
+    if block.kind == "row":
+        return False
+    is_label = block.kind == "paragraph" and block.end - block.start <= MAX_LABEL
+    is_within = is_label or (block.kind == "heading" and block.level == DEEPEST)
+    return page.width is None or not is_within
 
 
 def _header_row(row: str) -> str:
     """The first row of a table, if it names columns: without it, later rows do not say what they hold."""
     names = [cell for cell in row.split(" | ") if cell]
-    is_header = len(names) > 1 and not any(cell[0].isdigit() for cell in names) and len(row) <= MAX_HEADER_ROW
-    return row if is_header else ""
+    has_values = any(VALUE.match(cell) and not YEAR.fullmatch(cell) for cell in names)
+    return row if len(names) > 1 and not has_values and len(row) <= MAX_HEADER_ROW else ""
 
 
 def _path(titles: list[str], header: str) -> str:

@@ -17,7 +17,7 @@ FRAME = struct.Struct("=cI")
 STEP = struct.Struct("=II")
 HEAD = struct.Struct("=IIII")
 STATUS_BYTES = 32
-KINDS: tuple[BlockKind, ...] = ("heading", "paragraph", "item", "row", "code")
+KINDS: tuple[BlockKind, ...] = ("heading", "paragraph", "item", "row", "code", "running")
 # Boxes travel, and stay, in hundredths of a point: finer than any screen shows.
 FINENESS = 100
 BLOCK_NUMBERS, WORD_NUMBERS = 4, 6

@@ -58,8 +58,8 @@ class Builder:
         self._close(kind, start, level)
 
     def finish(self, title: str = "") -> ReadDocument:
-        """Raises EmptyFile if there was no text at all."""
-        if not self._length:
+        """Raises EmptyFile if there was no text at all, or nothing but numbers of pages."""
+        if all(block.kind == "running" for page in self.pages for block in page.blocks):
             raise EmptyFile
         for page in self.pages:
             page.end = max(page.end, page.start)

@@ -17,6 +17,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 120_000_000
 # What programs write that know no resolution: nobody scans so coarsely.
 LEAST_DOTS_PER_INCH = 100
+COARSE, GROWTH = 150, 2.0
 # Width of a page in inches, for a picture that says nothing usable of its size.
 USUAL_WIDTH = 8.27
 
@@ -53,7 +54,7 @@ def _read(picture: Image.Image, progress: Progress) -> ReadDocument:
             unread.append(index + 1)
         progress(index + 1, total)
     ocr.tell_unread(builder, unread, any(pages))
-    for size, blocks in zip(sizes, arrange(pages), strict=True):
+    for size, blocks in zip(sizes, arrange(pages, [height for _, height in sizes]), strict=True):
         builder.page("", *size)
         for kind, level, words in blocks:
             builder.words(kind, words, level)
@@ -70,9 +71,12 @@ def _prepared(picture: Image.Image) -> tuple[Image.Image, float]:
     frame = ImageOps.exif_transpose(frame.convert("L"))
     told = float(picture.info.get("dpi", (0, 0))[0] or 0)
     dots = told if told >= LEAST_DOTS_PER_INCH else frame.width / USUAL_WIDTH
-    if frame.width * frame.height > ocr.MAX_PIXELS:
+    # Coarse letters are recognised better when they are drawn larger.
+    factor = GROWTH if dots < COARSE else 1.0
+    factor = min(factor, (ocr.MAX_PIXELS / (frame.width * frame.height)) ** 0.5)
+    if factor != 1:
         before = frame.width
-        shrink = (ocr.MAX_PIXELS / (frame.width * frame.height)) ** 0.5
-        frame = frame.resize((max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink))))
+        size = max(1, int(frame.width * factor)), max(1, int(frame.height * factor))
+        frame = frame.resize(size, Image.Resampling.BICUBIC)
         dots *= frame.width / before
     return frame, dots / ocr.POINTS_PER_INCH

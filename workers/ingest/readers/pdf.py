@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import re
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -13,7 +15,7 @@ from workers.ingest.document import Box, ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
 from workers.ingest.readers import Progress, ocr
 from workers.ingest.readers.builder import Builder
-from workers.ingest.readers.pdf_layout import Line, RawWord, arrange, merge_side_by_side
+from workers.ingest.readers.pdf_layout import Bookmark, Line, RawWord, arrange, merge_side_by_side
 
 WORD = re.compile(r"[^\s\x00\x02\ufffe]+")
 LINE = re.compile("([^\r\n\x02\ufffe]*)(\r\n|[\r\n]|[\x02\ufffe]|$)")
@@ -24,6 +26,7 @@ NEEDS_PASSWORD, UNKNOWN_SECURITY = 4, 5
 PAGE_WITHOUT_SIZE = (612.0, 792.0)
 # Letters: with fewer a page that shows a large picture is a scan with a stamp or a page number on it.
 LITTLE_TEXT = 150
+MAX_BOOKMARKS = 5_000
 # What stands for glyphs of fonts that do not say which letters they are.
 MEANINGLESS = re.compile("[\ufffd\ue000-\uf8ff]")
 Size = tuple[float, float]
@@ -46,7 +49,8 @@ def read(path: Path, progress: Progress) -> ReadDocument:
             unread.append(index + 1)
         progress(index + 1, total)
     ocr.tell_unread(builder, unread, any(pages))
-    for index, blocks in enumerate(arrange(pages)):
+    heights = [height for _, height in sizes]
+    for index, blocks in enumerate(arrange(pages, heights, _bookmarks(document))):
         builder.page(_label(document, index), *sizes[index])
         for kind, level, words in blocks:
             builder.words(kind, words, level)
@@ -232,6 +236,18 @@ def _to_screen(page: pdfium_c.FPDF_PAGE, width: float, height: float) -> tuple[f
         points.append((x.value / scale, y.value / scale))
     (e, f), (ax, ay), (cx, cy) = points
     return (ax - e) / 1000, (ay - f) / 1000, (cx - e) / 1000, (cy - f) / 1000, e, f
+
+
+def _bookmarks(document: pdfium.PdfDocument) -> list[Bookmark]:
+    """As far as the file's own table of contents can be read."""
+    found = []
+    with suppress(pdfium.PdfiumError, UnicodeError):
+        for entry in islice(document.get_toc(), MAX_BOOKMARKS):
+            target = entry.get_dest()
+            page = target.get_index() if target else None
+            if page is not None:
+                found.append(Bookmark(page, entry.level, entry.get_title()))
+    return found
 
 
 def _label(document: pdfium.PdfDocument, index: int) -> str:

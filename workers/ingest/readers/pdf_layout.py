@@ -1,10 +1,13 @@
-"""Lines of a PDF to headings, paragraphs, items and rows; words cut at line ends become whole again."""
+"""Lines of a PDF to headings, paragraphs, items and rows; words cut at line ends become whole again.
+
+What runs along the top or bottom of several pages is told apart, so that no passage holds it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -18,6 +21,15 @@ ENDS = (".", "!", "?", ":", "。", "！", "？")
 # Points between the cells of one row.
 MAX_GAP = 400
 LETTER = re.compile(r"[^\W\d_]")
+NUMBER = re.compile(r"\d+")
+AMOUNT = re.compile(r"[($€£¥+–—-]*(\d[\d.,]*)?[%)]*$")
+CURRENCY = frozenset("$€£¥")
+# A line in this part of the page, from its top or its bottom, on so many pages is a running one.
+MARGIN, TIMES = 0.14, 3
+# Lines at either end of a page that may be running ones.
+CANDIDATES = 4
+# Of a heading within a table: deeper than all others.
+DEEPEST = 6
 
 
 @dataclass(slots=True)
@@ -47,10 +59,22 @@ class Line:
         return " ".join(word for word, _ in self.words)
 
 
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """An entry of the file's own table of contents: the page's index, depth from 0."""
+
+    page: int
+    level: int
+    title: str
+
+
 @dataclass(slots=True)
 class Group:
+    """Lines that are one block; `depth` is that of the bookmark which names it."""
+
     kind: BlockKind
     lines: list[Line]
+    depth: int | None = None
 
 
 Blocks = list[tuple[BlockKind, int, list[PlacedWord]]]
@@ -62,9 +86,10 @@ def merge_side_by_side(lines: list[Line]) -> list[Line]:
     for line in lines:
         last = merged[-1] if merged else None
         if last and _beside(last, line):
+            # A bold title may have something else at the other end of its line.
+            last.bold = last.bold and (line.bold or line.left - last.right > 2 * line.size)
             last.words.extend(line.words)
             last.hyphen = line.hyphen
-            last.bold = last.bold and line.bold
             if line.size > last.size:
                 last.size, last.baseline = line.size, line.baseline
         else:
@@ -77,23 +102,31 @@ def _beside(last: Line, line: Line) -> bool:
     larger, smaller = max(last.size, line.size), min(last.size, line.size)
     if rise < 0.2 * smaller:
         return 0 <= gap < MAX_GAP
+    if gap > 2 * larger and rise < 0.6 * smaller and all(AMOUNT.match(word) for word, _ in line.words):
+        return gap < MAX_GAP  # amounts at half the height of a label that has two lines
     # raised or lowered: smaller than its neighbour, and right beside it
     return smaller < 0.9 * larger and rise < 0.6 * larger and -0.1 * larger < gap < 0.5 * larger
 
 
-def arrange(pages: list[list[Line]]) -> Iterator[Blocks]:
-    """For each page its blocks as (kind, level, words); needs all pages to know what body text looks like."""
+def arrange(
+    pages: list[list[Line]], heights: Sequence[float], bookmarks: Sequence[Bookmark] = ()
+) -> Iterator[Blocks]:
+    """For each page its blocks as (kind, level, words); needs all pages to know what body text looks like.
+
+    Running lines come first and last, so that nothing lies within what a page says.
+    """
     body = _body_size(pages)
-    running = _running_lines(pages)
-    grouped = [_group(lines, body, running) for lines in pages]
-    sizes = {_rounded(g.lines[0].size) for groups in grouped for g in groups if g.kind == "heading"}
-    levels = {size: min(level, 6) for level, size in enumerate(sorted(sizes, reverse=True), 1)}
+    running = _running_lines(pages, heights, body)
+    marked = _marked(pages, bookmarks)
+    grouped = [_group(lines, body, running[index], marked[index]) for index, lines in enumerate(pages)]
+    levels = _levels(grouped, marked)
     known = {word for lines in pages for line in lines for word, _ in line.words}
-    for groups in grouped:
-        yield [
-            (g.kind, levels[_rounded(g.lines[0].size)] if g.kind == "heading" else 0, _joined(g.lines, known))
+    for index, groups in enumerate(grouped):
+        blocks: Blocks = [
+            (g.kind, levels(g) if g.kind == "heading" else 0, _joined(g.lines, known, g.kind == "row"))
             for g in groups
         ]
+        yield [*running[index].top(), *blocks, *running[index].bottom()]
 
 
 def _body_size(pages: list[list[Line]]) -> float:
@@ -108,44 +141,163 @@ def _rounded(size: float) -> float:
     return round(size * 2) / 2
 
 
-def _running_lines(pages: list[list[Line]]) -> frozenset[str]:
-    """What stands at the top or bottom of several pages is no heading, whatever it looks like."""
-    seen = Counter(text for lines in pages for text in {line.text for line in lines[:2] + lines[-2:]})
-    return frozenset(text for text, count in seen.items() if count >= 3)
+class Running:
+    """The running lines of a page, by their place among its lines."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, tuple[Line, bool]] = {}
+
+    def top(self) -> Blocks:
+        return [_as_block(line) for line, at_top in self.lines.values() if at_top]
+
+    def bottom(self) -> Blocks:
+        return [_as_block(line) for line, at_top in self.lines.values() if not at_top]
 
 
-def _group(lines: list[Line], body: float, running: frozenset[str]) -> list[Group]:
+def _as_block(line: Line) -> tuple[BlockKind, int, list[PlacedWord]]:
+    return "running", 0, [(word, box, " ") for word, box in line.words]
+
+
+def _running_lines(pages: list[list[Line]], heights: Sequence[float], body: float) -> list[Running]:
+    """Lines that stand at the top or bottom of several pages, alike but for the number of the page.
+
+    The first of each stays what it is: a name that stands nowhere else can still be found.
+    """
+    found = [
+        list(_candidates(index, *page, body)) for index, page in enumerate(zip(pages, heights, strict=True))
+    ]
+    times = Counter(key for page in found for key in {key for _, _, keys in page for key in keys})
+    met: set[Key] = set()
+    result = []
+    for page, lines in zip(found, pages, strict=True):
+        running = Running()
+        within = {True: False, False: False}
+        for place, at_top, keys in page:
+            often = [key for key in keys if times[key] >= TIMES]
+            # What stands further from the edge than a line of the page's own belongs to the page.
+            within[at_top] = within[at_top] or not often
+            if within[at_top]:
+                continue
+            first = met.isdisjoint(often) and any(LETTER.search(key[1]) for key in often)
+            met.update(often)
+            if not first:
+                running.lines[place] = lines[place], at_top
+        result.append(running)
+    return result
+
+
+# Whether at the top, the text, and the page's number less its index where the text has a place for it.
+Key = tuple[bool, str, int | None]
+
+
+def _candidates(
+    index: int, lines: list[Line], height: float, body: float
+) -> Iterator[tuple[int, bool, list[Key]]]:
+    """From the edges inward."""
+    order = sorted(range(len(lines)), key=lambda place: lines[place].baseline)
+    for at_top, places in ((True, order[:CANDIDATES]), (False, order[: -CANDIDATES - 1 : -1])):
+        for place in places:
+            share = lines[place].baseline / height if height else 0.5
+            near = share < MARGIN if at_top else share > 1 - MARGIN
+            keys = _keys(lines[place], index, at_top, body)
+            # A page's number may follow close upon a short page's text.
+            yield place, at_top, [key for key in keys if near or not LETTER.search(key[1])]
+
+
+def _keys(line: Line, index: int, at_top: bool, body: float) -> Iterator[Key]:
+    text = line.text
+    has_letters = LETTER.search(text)
+    if has_letters:
+        yield at_top, text, None
+    if has_letters and at_top and (line.bold or line.size > 1.1 * body):
+        return  # chapters of a page each count on as pages do
+    for match in NUMBER.finditer(text):
+        if len(match[0]) < 6:
+            yield at_top, f"{text[: match.start()]}#{text[match.end() :]}", int(match[0]) - index
+
+
+def _marked(pages: list[list[Line]], bookmarks: Sequence[Bookmark]) -> list[dict[int, int]]:
+    """For each page the depths of the lines that bookmarks name, by their place among its lines."""
+    marked: list[dict[int, int]] = [{} for _ in pages]
+    for bookmark in bookmarks:
+        title = _letters(bookmark.title)
+        if not title or not 0 <= bookmark.page < len(pages):
+            continue
+        for place, line in enumerate(pages[bookmark.page]):
+            text = _letters(line.text)
+            begins = len(text) >= 12 and title.startswith(text)
+            if text == title or begins or (text.startswith(title) and len(text) < len(title) + 20):
+                marked[bookmark.page].setdefault(place, bookmark.level)
+                break
+    return marked
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalnum())
+
+
+def _group(lines: list[Line], body: float, running: Running, marked: dict[int, int]) -> list[Group]:
     steps = [b.baseline - a.baseline for a, b in pairwise(lines)]
     pitch = median([s for s in steps if s > 0.5 * body] or [1.2 * body])
     groups: list[Group] = []
-    for line in lines:
-        kind = _kind(line, body, running)
+    for place, line in enumerate(lines):
+        if place in running.lines:
+            continue
+        kind: BlockKind = "heading" if place in marked else _kind(line, body)
         last = groups[-1] if groups else None
-        if last and _goes_on(last, line, kind, pitch):
+        if last and place not in marked and _goes_on(last, line, kind, pitch):
             last.lines.append(line)
         else:
-            groups.append(Group(kind, [line]))
+            groups.append(Group(kind, [line], marked.get(place)))
     for group in groups:
         if group.kind == "heading" and sum(len(line.text) for line in group.lines) > 200:
             group.kind = "paragraph"
     return groups
 
 
-def _kind(line: Line, body: float, running: frozenset[str]) -> BlockKind:
+def _levels(grouped: list[list[Group]], marked: list[dict[int, int]]) -> Callable[[Group], int]:
+    """The level of a heading: that of its bookmark, or below them by size, capitals before small letters."""
+    below = 1 + max((level for page in marked for level in page.values()), default=-1)
+    styles = {_style(g) for groups in grouped for g in groups if g.kind == "heading" and g.depth is None}
+    ranks = {style: rank for rank, style in enumerate(sorted(styles, reverse=True), 1)}
+    within = {
+        id(g)
+        for groups in grouped
+        for before, g, after in zip(groups, groups[1:], groups[2:], strict=False)
+        if g.kind == "heading" and before.kind == after.kind == "row"
+    }
+
+    def level(group: Group) -> int:
+        if group.depth is not None:
+            return min(group.depth + 1, DEEPEST - 1)
+        return DEEPEST if id(group) in within else min(below + ranks[_style(group)], DEEPEST - 1)
+
+    return level
+
+
+def _style(group: Group) -> tuple[float, bool]:
+    return _rounded(group.lines[0].size), group.lines[0].text.isupper()
+
+
+def _kind(line: Line, body: float) -> BlockKind:
     text = line.text
     if _is_row(line):
         return "row"
     if len(line.words) > 1 and BULLET.match(line.words[0][0]) and not line.bold:
         return "item"
     stands_out = line.size >= 1.15 * body or (line.bold and line.size >= 0.95 * body)
-    could_be = line.upright and len(text) <= 150 and LETTER.search(text) and text not in running
+    could_be = line.upright and len(text) <= 150 and LETTER.search(text) and not text.startswith("(")
     goes_on = text.endswith((",", ";", "-")) or (text.endswith(".") and len(text) > 80)
     return "heading" if stands_out and could_be and not goes_on else "paragraph"
 
 
 def _is_row(line: Line) -> bool:
-    wide = [b[1][0] - a[1][2] > 2 * line.size for a, b in pairwise(line.words)]
+    wide = [_is_wide(a, b, line.size) for a, b in pairwise(line.words)]
     return sum(wide) > 1 or (sum(wide) == 1 and any(char.isdigit() for char in line.words[-1][0]))
+
+
+def _is_wide(word: RawWord, following: RawWord, size: float) -> bool:
+    return following[1][0] - word[1][2] > 2 * size
 
 
 def _goes_on(group: Group, line: Line, kind: BlockKind, pitch: float) -> bool:
@@ -169,15 +321,26 @@ def _goes_on(group: Group, line: Line, kind: BlockKind, pitch: float) -> bool:
     return not (ended and (line.left > last.left + line.size or last.right < 0.9 * edge))
 
 
-def _joined(lines: list[Line], known: set[str]) -> list[PlacedWord]:
-    """The words of a block; parts of a cut word follow each other without a space."""
+def _joined(lines: list[Line], known: set[str], is_row: bool) -> list[PlacedWord]:
+    """The words of a block; parts of a cut word follow each other without a space, cells after a bar."""
     placed: list[PlacedWord] = []
     for line, following in zip(lines, [*lines[1:], None], strict=True):
-        placed.extend((word, box, " ") for word, box in line.words)
+        ends = [is_row and _ends_cell(a, b, line.size) for a, b in pairwise(line.words)]
+        placed.extend(
+            (word, box, " | " if end else " ")
+            for (word, box), end in zip(line.words, [*ends, False], strict=True)
+        )
         if line.hyphen and following:
             word, box, _ = placed[-1]
             placed[-1] = (word + _hyphen(word, following.words[0][0], known), box, "")
     return placed
+
+
+def _ends_cell(word: RawWord, following: RawWord, size: float) -> bool:
+    """A sign of currency stands far from its amount, but in the same cell."""
+    if following[0] in CURRENCY and word[0][-1:].isdigit():
+        return following[1][0] > word[1][2] + 0.5 * size
+    return word[0] not in CURRENCY and _is_wide(word, following, size)
 
 
 def _hyphen(first: str, second: str, known: set[str]) -> str:
