@@ -137,8 +137,9 @@ def test_steps_lead_to_the_pages_around_and_end_at_the_ends(house: House) -> Non
     assert [step["page_label"] for step in steps] == ["Page 1", "Page 2", "Page 3"]
 
 
-def test_a_sheet_is_called_a_sheet(house: House) -> None:
-    document = make_document(house.library, "costs.xlsx", ["a | b"], media_type=SHEETS)
+@pytest.mark.parametrize("media_type", SHEETS)
+def test_a_sheet_is_called_a_sheet(house: House, media_type: str) -> None:
+    document = make_document(house.library, "costs.xlsx", ["a | b"], media_type=media_type)
     Page.objects.filter(version=document.current).update(label="Costs <2026>")
     page = signed_in(house.reader).get(page_of(document))
     assert page.context["viewer"]["page_label"] == "Sheet Costs <2026>"

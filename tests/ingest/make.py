@@ -94,18 +94,28 @@ def image_pdf(width: int, height: int, data: bytes) -> bytes:
     )
 
 
-def drawn(lines: Sequence[str], size: tuple[int, int] = (A4[0] * 25 // 6, A4[1] * 25 // 6)) -> Image.Image:
+WHOLE_PAGE = (A4[0] * 25 // 6, A4[1] * 25 // 6)
+
+
+def drawn(lines: Sequence[str], size: tuple[int, int] = WHOLE_PAGE) -> Image.Image:
     """Black on white, at 300 dots an inch."""
+    left, top = size[0] // 8, size[1] // 12
     picture = Image.new("L", size, 255)
     font = ImageFont.load_default(size=50)
     for number, line in enumerate(lines):
-        ImageDraw.Draw(picture).text((300, 300 + 80 * number), line, fill=0, font=font)
+        ImageDraw.Draw(picture).text((left, top + 80 * number), line, fill=0, font=font)
     return picture
 
 
-def picture_of(lines: Sequence[str], form: str = "PNG", turned: int = 0, frames: int = 1) -> bytes:
+def picture_of(
+    lines: Sequence[str],
+    form: str = "PNG",
+    turned: int = 0,
+    frames: int = 1,
+    size: tuple[int, int] = WHOLE_PAGE,
+) -> bytes:
     """A picture file that shows these lines; several frames are a TIFF's."""
-    picture = drawn(lines).rotate(turned, expand=True)
+    picture = drawn(lines, size).rotate(turned, expand=True)
     more = {"save_all": True, "append_images": [picture] * (frames - 1)} if frames > 1 else {}
     buffer = io.BytesIO()
     picture.save(buffer, form, dpi=(300, 300), **more)

@@ -9,6 +9,7 @@ import pytest
 from tests.ingest import make, make_old
 from tests.ingest.conftest import Read
 from workers.ingest.document import ReadDocument
+from workers.ingest.readers import euc_tw
 from workers.ingest.sandbox import read_in_child
 
 
@@ -147,6 +148,22 @@ def test_text_in_other_encodings_is_recognised(read: Read, encoding: str) -> Non
     }
     text = texts.get(encoding, "A plain letter, dated 1 May, to nobody.")
     assert read("a.txt", text.encode(encoding)).text == text.strip()
+
+
+def test_text_in_euc_tw_is_recognised(read: Read) -> None:
+    """Python writes no EUC-TW: these bytes are `iconv`'s."""
+    data = bytes.fromhex(
+        "c5b2c7e2c6e8e3a7a1a2c7f5ccfcd1fbd7f2a1a4c5cac5ccd2d88ea2a7aba1a2"
+        "cbd1d9eec7c4daafa1a4deedcbf4dfe0cdbba1a2d2f1c8adc5f6f7afa1a4"
+    )
+    assert read("a.txt", data).text == "天地玄黃，宇宙洪荒。日月盈昃，辰宿列張。寒來暑往，秋收冬藏。"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("cp1255", "הישיבה מתחילה בתשע"), ("koi8_r", "Надежды на разрешение кризиса")]
+)
+def test_letters_of_one_byte_are_not_taken_for_euc_tw(encoding: str, text: str) -> None:
+    assert euc_tw.decode((text * 9).encode(encoding)) is None
 
 
 def test_csv_finds_its_own_separator(read: Read) -> None:

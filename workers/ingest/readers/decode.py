@@ -7,6 +7,8 @@ import re
 
 from charset_normalizer import from_bytes
 
+from workers.ingest.readers import euc_tw
+
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -94,6 +96,8 @@ def _guessed(data: bytes) -> str | None:
         return data.decode(wide, "replace")
     # A long text is judged by its beginning; cut at a line so that no character is halved.
     sample = data if len(data) <= SAMPLE else data[: data.rfind(b"\n", 0, SAMPLE) + 1] or data[:SAMPLE]
+    if text := euc_tw.decode(data):
+        return text
     excluded = UNLIKELY
     if not HIGH_PAIR.search(sample):  # every foreign letter stands alone: no multi-byte encoding
         if sum(byte > 0x7F for byte in sample) < FEW and (text := _strictly(data, "cp1252")):
