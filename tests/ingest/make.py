@@ -243,6 +243,25 @@ def replace_member(source: Path, target: Path, name: str, content: bytes) -> Non
             new.writestr(member.filename, content if member.filename == name else old.read(member))
 
 
+def add_footnote(source: Path, target: Path, text: str) -> None:
+    """A copy of a Word file with a footnote, and the line above footnotes that every such file has."""
+    main = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    shown = "".join(
+        f"<w:footnote {kind}><w:p><w:r><w:t>{words}</w:t></w:r></w:p></w:footnote>"
+        for kind, words in (('w:type="separator" w:id="0"', "line"), ('w:id="1"', text))
+    )
+    notes = f'<w:footnotes xmlns:w="{main}">{shown}</w:footnotes>'
+    relation = f'<Relationship Id="rId99" Type="{office}/footnotes" Target="footnotes.xml"/></Relationships>'
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for member in old.infolist():
+            content = old.read(member)
+            if member.filename == "word/_rels/document.xml.rels":
+                content = content.replace(b"</Relationships>", relation.encode())
+            new.writestr(member.filename, content)
+        new.writestr("word/footnotes.xml", notes)
+
+
 def zeros_archive(megabytes: int) -> bytes:
     """A zip of one member that unpacks to so many megabytes."""
     buffer = io.BytesIO()

@@ -33,6 +33,13 @@ def test_docx_keeps_the_order_of_the_body(tmp_path: Path) -> None:
     ]
 
 
+def test_docx_ends_with_its_footnotes(tmp_path: Path) -> None:
+    make.word(tmp_path / "leave.docx")
+    make.add_footnote(tmp_path / "leave.docx", tmp_path / "noted.docx", "Not in leap years.")
+    text = read_in_child(tmp_path / "noted.docx", "noted.docx").text
+    assert text.endswith("After the table.\n\nNot in leap years.")
+
+
 def test_pptx_has_a_page_a_slide_with_notes(tmp_path: Path) -> None:
     make.slides(tmp_path / "deck.pptx")
     document = read_in_child(tmp_path / "deck.pptx", "deck.pptx")
@@ -189,6 +196,20 @@ def test_mail_shows_headers_body_and_names_of_attachments(read: Read) -> None:
         "From: Jürgen <j@x.example>\nTo: a@x.example\nDate: Mon, 1 Jan 2024 10:00:00 +0000\n"
         "Subject: Grüße\n\n"
         "Hello.\n\nSee you.\n\nAttachment: plan.pdf"
+    )
+
+
+def test_mail_shows_the_text_of_texts_and_mails_that_are_attached(read: Read) -> None:
+    mail = (
+        b"From: a@x.example\nSubject: Look\nContent-Type: multipart/mixed; boundary=b\n\n"
+        b"--b\nContent-Type: text/plain\n\nSee below.\n"
+        b"--b\nContent-Type: text/plain\nContent-Disposition: attachment; filename=notes.txt\n\nBuy ink.\n"
+        b"--b\nContent-Type: message/rfc822\n\n"
+        b"From: c@x.example\nSubject: First\n\nThe hall is free.\n--b--\n"
+    )
+    assert read("a.eml", mail).text == (
+        "From: a@x.example\nSubject: Look\n\nSee below.\n\nAttachment: notes.txt\n\nBuy ink.\n\n"
+        "Attachment: message/rfc822\n\nFrom: c@x.example\nSubject: First\n\nThe hall is free."
     )
 
 

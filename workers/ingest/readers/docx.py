@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from docx.document import Document as DocumentType
 from docx.oxml.ns import qn
 from docx.table import Table
 from docx.text.paragraph import Paragraph
+from lxml import etree
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.readers import Progress
 from workers.ingest.readers.builder import Builder
+from workers.ingest.readers.odt import parse
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 HEADING = re.compile(r"^(?:heading|überschrift|titre|título|titolo|kop|rubrik)\s*(\d)", re.IGNORECASE)
@@ -23,6 +26,7 @@ HEADING = re.compile(r"^(?:heading|überschrift|titre|título|titolo|kop|rubrik)
 WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:smartTag")}
 TEXT_PARTS = {qn("w:t"), qn("w:tab"), qn("w:br"), qn("w:cr"), qn("w:noBreakHyphen")}
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+NOTES = ("/footnotes", "/endnotes")
 MAX_NESTING = 8
 
 
@@ -40,8 +44,20 @@ def read(path: Path, progress: Progress) -> ReadDocument:
             _paragraph(builder, Paragraph(element, document))
         else:
             _table(builder, Table(element, document), 0)
+    for paragraphs in _notes(document):
+        builder.block("paragraph", "\n".join(map(_text, paragraphs)))
     progress(1, 1)
     return builder.finish(_title(document))
+
+
+def _notes(document: DocumentType) -> Iterator[list[Any]]:
+    """Footnotes and endnotes, each as its paragraphs, in their order; where they belong is a mere number."""
+    for relation in document.part.rels.values():
+        if relation.reltype.endswith(NOTES) and not relation.is_external:
+            with suppress(etree.XMLSyntaxError):  # the text itself is whole
+                for note in parse(relation.target_part.blob):
+                    if note.get(qn("w:type"), "normal") == "normal":
+                        yield list(note.iter(qn("w:p")))
 
 
 def _body(parent: Any) -> Iterator[tuple[str, Any]]:

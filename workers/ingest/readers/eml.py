@@ -1,4 +1,7 @@
-"""E-mails: the headers people read, the body, and the names of what is attached."""
+"""E-mails: the headers people read, the body, and what is attached.
+
+Of an attachment that is text, a page or another mail the text is read; of others the name.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from email.message import Message
 from pathlib import Path
 
 from workers.ingest.document import ReadDocument
+from workers.ingest.errors import BrokenFile, EmptyFile
 from workers.ingest.readers import Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.decode import decode
@@ -20,6 +24,8 @@ from workers.ingest.readers.text import clean, one_line
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
 MAX_PARTS = 1000
+# Mails within mails, as people forward them.
+MAX_NESTING = 5
 
 
 def read(path: Path, progress: Progress) -> ReadDocument:
@@ -27,6 +33,12 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     # The older policy keeps headers as they are; the newer one raises on many that real mail has.
     message = email.message_from_bytes(path.read_bytes(), policy=email.policy.compat32)
     builder = Builder("message/rfc822")
+    _message(builder, message, 0)
+    progress(1, 1)
+    return builder.finish(_header(message, "Subject"))
+
+
+def _message(builder: Builder, message: Message, depth: int) -> None:
     builder.block(
         "paragraph", "\n".join(f"{name}: {value}" for name in HEADERS if (value := _header(message, name)))
     )
@@ -35,8 +47,18 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     for part in parts:
         if name := _attachment(part):
             builder.block("item", f"Attachment: {name}")
-    progress(1, 1)
-    return builder.finish(_header(message, "Subject"))
+            _attached(builder, part, depth + 1)
+
+
+def _attached(builder: Builder, part: Message, depth: int) -> None:
+    payload = part.get_payload()
+    if part.get_content_type() == "message/rfc822" and isinstance(payload, list):
+        for inner in payload if depth < MAX_NESTING else ():
+            if isinstance(inner, Message):
+                _message(builder, inner, depth)
+    elif part.get_content_type() in ("text/plain", "text/html"):
+        with suppress(EmptyFile, BrokenFile):  # its name is there at least
+            _body(builder, [part])
 
 
 def _header(message: Message, name: str) -> str:
