@@ -10,6 +10,7 @@ import pytest
 
 from tests.ingest import make, make_old
 from tests.ingest.test_formats import RTF
+from tests.ingest.test_pdf import filled_form
 from tests.ingest.test_sandbox import assert_no_child_left
 from workers.ingest.errors import BY_CODE, ReadError
 from workers.ingest.limits import MIB, Limits
@@ -41,6 +42,7 @@ def fixed(data: bytes) -> Callable[[Path], bytes]:
 FILES: dict[str, Callable[[Path], bytes]] = {
     "a.pdf": fixed(make.pdf([[(72, 700, 12, "Some words"), (72, 680, 112, "A title")]] * 3)),
     "b.pdf": fixed(make.image_pdf(64, 64, bytes(64 * 64))),
+    "c.pdf": fixed(filled_form()),
     "a.docx": written(make.word),
     "a.pptx": written(make.slides),
     "a.xlsx": written(make.workbook),

@@ -191,3 +191,30 @@ def test_bookmarks_make_headings_of_lines_that_look_like_text(read: Read) -> Non
 def test_pages_with_nothing_but_their_numbers_are_empty(read: Read) -> None:
     with pytest.raises(EmptyFile):
         read("a.pdf", make.pdf([[(300, 30, 9, str(number))] for number in range(1, 6)]))
+
+
+def filled_form() -> bytes:
+    """A label, its field with a value that is drawn, a tick that is not set, and a hidden field."""
+    field = b"<< /Type /Annot /Subtype /Widget /FT %s /T (%s) /V %s /Rect [%s] /F %d %s >>"
+    shown = b"BT /F1 11 Tf 2 4 Td (Ann Lee) Tj ET"
+    appearance = b"/Type /XObject /Subtype /Form /BBox [0 0 150 16] /Resources << /Font << /F1 3 0 R >> >>"
+    return make.pdf(
+        [[(72, 700, 11, "Name:"), (72, 650, 11, "Thank you.")]],
+        b"/Annots [7 0 R 8 0 R 9 0 R]",
+        catalogue=b"/AcroForm << /Fields [7 0 R 8 0 R 9 0 R] >>",
+        more=[
+            field % (b"/Tx", b"name", b"(Ann Lee)", b"150 696 300 712", 4, b"/AP << /N 10 0 R >>"),
+            field % (b"/Btn", b"tick", b"/Off", b"150 646 160 656", 4, b""),
+            field % (b"/Tx", b"secret", b"(hidden)", b"150 600 300 616", 2, b""),
+            make.stream(shown, appearance),
+        ],
+    )
+
+
+def test_what_is_filled_into_a_form_is_read_beside_its_label(tmp_path: Path, read: Read) -> None:
+    document = read("form.pdf", filled_form())
+    assert document.text.split() == ["Name:", "Ann", "Lee", "Thank", "you."]
+    (tmp_path / "form.pdf").write_bytes(filled_form())
+    picture = Image.open(io.BytesIO(page_picture(tmp_path / "form.pdf", 1, 1190))).convert("L")
+    word = next(w for w in document.pages[0].words if document.text[w.start : w.end] == "Lee")
+    assert ink(picture, word.box) > 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,11 @@ PAGE_WITHOUT_SIZE = (612.0, 792.0)
 # Letters: with fewer a page that shows a large picture is a scan with a stamp or a page number on it.
 LITTLE_TEXT = 150
 MAX_BOOKMARKS = 5_000
+# Where the text of a form's field and of a note on the page is kept.
+FILLED = {pdfium_c.FPDF_ANNOT_WIDGET: b"V", pdfium_c.FPDF_ANNOT_FREETEXT: b"Contents"}
+UNSEEN = pdfium_c.FPDF_ANNOT_FLAG_HIDDEN | pdfium_c.FPDF_ANNOT_FLAG_NOVIEW
+UNTICKED = "Off"
+MAX_FIELDS, MAX_FIELD_BYTES, FIELD_SIZE = 2_000, 20_000, 14.0
 # What stands for glyphs of fonts that do not say which letters they are.
 MEANINGLESS = re.compile("[\ufffd\ue000-\uf8ff]")
 Size = tuple[float, float]
@@ -126,7 +132,7 @@ class _PageText:
     def __init__(
         self, page: pdfium.PdfPage, text_page: pdfium.PdfTextPage, size: tuple[float, float]
     ) -> None:
-        self.raw = text_page.raw
+        self.raw, self.page = text_page.raw, page.raw
         self.width, self.height = size
         self.matrix = _to_screen(page.raw, *size)
         self._rectangles = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF()
@@ -142,7 +148,30 @@ class _PageText:
             if line:
                 line.hyphen = match[2] in CUT
                 found.append(line)
+        for filled in self._filled():
+            _insert(found, filled)
         return merge_side_by_side(found)
+
+    def _filled(self) -> Iterator[Line]:
+        """What people filled in: the values of form fields, and text written onto the page."""
+        for index in range(min(pdfium_c.FPDFPage_GetAnnotCount(self.page), MAX_FIELDS)):
+            field = pdfium_c.FPDFPage_GetAnnot(self.page, index)
+            if not field:
+                continue
+            try:
+                key = FILLED.get(pdfium_c.FPDFAnnot_GetSubtype(field))
+                text = _string(field, key) if key else ""
+                hidden = pdfium_c.FPDFAnnot_GetFlags(field) & UNSEEN or text == UNTICKED
+                rectangle = self._rectangles[0]
+                if text.strip() and not hidden and pdfium_c.FPDFAnnot_GetRect(field, rectangle):
+                    ax, ay = self._shown(rectangle.left, rectangle.bottom)
+                    bx, by = self._shown(rectangle.right, rectangle.top)
+                    box = min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
+                    # A tall field has its text at its top; one of a line stands on its lower edge.
+                    size = min(box[3] - box[1], FIELD_SIZE) or 1.0
+                    yield Line([(word, box) for word in text.split()], size, False, box[1] + size)
+            finally:
+                pdfium_c.FPDFPage_CloseAnnot(field)
 
     def _units(self) -> tuple[str, bool]:
         """The text, one character a UTF-16 unit, and whether its places are PDFium's character numbers."""
@@ -218,6 +247,28 @@ class _PageText:
             return True
         length = pdfium_c.FPDFText_GetFontInfo(self.raw, character, self._name, len(self._name), None)
         return 0 < length <= len(self._name) and b"bold" in self._name.value.lower()
+
+
+def _string(field: pdfium_c.FPDF_ANNOTATION, key: bytes) -> str:
+    length = min(int(pdfium_c.FPDFAnnot_GetStringValue(field, key, None, 0)), MAX_FIELD_BYTES)
+    buffer = ctypes.create_string_buffer(length)
+    pdfium_c.FPDFAnnot_GetStringValue(
+        field, key, ctypes.cast(buffer, ctypes.POINTER(pdfium_c.FPDF_WCHAR)), length
+    )
+    return buffer.raw.decode("utf-16-le", "ignore").rstrip("\0")
+
+
+def _insert(lines: list[Line], filled: Line) -> None:
+    """After the last line that stands left of it at its height, else after the last above it."""
+    beside = above = -1
+    for place, line in enumerate(lines):
+        if abs(line.baseline - filled.baseline) < 0.6 * filled.size and line.left <= filled.left:
+            beside = place
+        elif line.baseline < filled.baseline:
+            above = place
+    if beside >= 0:
+        filled.baseline = lines[beside].baseline
+    lines.insert((beside if beside >= 0 else above) + 1, filled)
 
 
 def _from_units(text: str) -> str:

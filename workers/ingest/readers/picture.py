@@ -20,6 +20,7 @@ def render(path: Path, page: int, width: int) -> bytes:
     if not 1 <= page <= len(document):
         raise NoSuchPage
     try:
+        document.init_forms()  # else what people filled in is not drawn
         opened = document[page - 1]
         page_width, page_height = opened.get_size()
         if page_width <= 0 or page_height <= 0:
