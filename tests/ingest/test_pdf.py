@@ -45,6 +45,18 @@ def test_headings_paragraphs_items_and_rows_are_told_apart(read: Read) -> None:
     ]
 
 
+@pytest.mark.parametrize("woven", [True, False])
+def test_columns_are_read_one_after_the_other(read: Read, woven: bool) -> None:
+    left = [(72, 700 - 14 * n, 11, f"Left line number {n} goes on and on") for n in range(8)]
+    right = [(320, 700 - 14 * n, 11, f"right line number {n} follows it") for n in range(8)]
+    lines = [line for pair in zip(left, right, strict=True) for line in pair] if woven else [*left, *right]
+    title: make.Line = (72, 760, 18, "A title that stands over both of the columns")
+    foot: make.Line = (72, 500, 11, "A closing sentence that runs over the width of this page, as some do.")
+    document = read("a.pdf", make.pdf([[title, *lines, foot]]))
+    order = [text for _, _, _, text in (title, *left, *right, foot)]
+    assert document.text.split() == " ".join(order).split()
+
+
 def test_pages_keep_their_numbers_sizes_and_ranges(read: Read) -> None:
     document = read("a.pdf", make.pdf([[(72, 700, 12, "One")], [], [(72, 700, 12, "Three")]]))
     assert [(p.number, p.width, p.height) for p in document.pages] == [(n, 595, 842) for n in (1, 2, 3)]

@@ -16,7 +16,7 @@ from workers.ingest.document import Box, ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
 from workers.ingest.readers import Progress, ocr
 from workers.ingest.readers.builder import Builder
-from workers.ingest.readers.pdf_layout import Bookmark, Line, RawWord, arrange, merge_side_by_side
+from workers.ingest.readers.pdf_layout import Bookmark, Line, RawWord, arrange, merge_side_by_side, unwoven
 
 WORD = re.compile(r"[^\s\x00\x02\ufffe]+")
 LINE = re.compile("([^\r\n\x02\ufffe]*)(\r\n|[\r\n]|[\x02\ufffe]|$)")
@@ -150,7 +150,7 @@ class _PageText:
                 found.append(line)
         for filled in self._filled():
             _insert(found, filled)
-        return merge_side_by_side(found)
+        return merge_side_by_side(unwoven(found))
 
     def _filled(self) -> Iterator[Line]:
         """What people filled in: the values of form fields, and text written onto the page."""

@@ -28,6 +28,9 @@ CURRENCY = frozenset("$€£¥")
 MARGIN, TIMES = 0.14, 3
 # Lines at either end of a page that may be running ones.
 CANDIDATES = 4
+# So many pairs of lines side by side, each with so many letters, are columns and no table; points by which
+# edges may differ.
+WOVEN, PROSE, EDGE = 6, 25, 3.0
 # Of a heading within a table: deeper than all others.
 DEEPEST = 6
 
@@ -78,6 +81,51 @@ class Group:
 
 
 Blocks = list[tuple[BlockKind, int, list[PlacedWord]]]
+
+
+def unwoven(lines: list[Line]) -> list[Line]:
+    """The lines of two columns one after the other, where a file gives them from side to side."""
+    parts = [part for line in lines for part in _cut(line)]
+    pairs = [(a, b) for a, b in pairwise(parts) if _in_two_columns(a, b)]
+    if len(pairs) < WOVEN:
+        return lines
+    edge = median(right.left for _, right in pairs)
+    if sum(abs(right.left - edge) < EDGE for _, right in pairs) < 0.8 * len(pairs):
+        return lines
+    ordered: list[Line] = []
+    run: list[Line] = []
+    for line in parts:
+        if line.left < edge - EDGE and line.right > edge:  # over both columns
+            ordered += _left_first(run, edge)
+            ordered.append(line)
+            run = []
+        else:
+            run.append(line)
+    return ordered + _left_first(run, edge)
+
+
+def _cut(line: Line) -> list[Line]:
+    """Both parts of a line with one wide gap in it, else the line."""
+    gaps = [n for n, (a, b) in enumerate(pairwise(line.words), 1) if b[1][0] - a[1][2] > line.size]
+    if len(gaps) != 1:
+        return [line]
+    left, right = line.words[: gaps[0]], line.words[gaps[0] :]
+    return [
+        Line(left, line.size, line.bold, line.baseline),
+        Line(right, line.size, line.bold, line.baseline, line.hyphen),
+    ]
+
+
+def _in_two_columns(left: Line, right: Line) -> bool:
+    size = min(left.size, right.size)
+    beside = abs(left.baseline - right.baseline) < 0.2 * size and right.left - left.right > size
+    return beside and min(len(left.text), len(right.text)) >= PROSE
+
+
+def _left_first(run: list[Line], edge: float) -> list[Line]:
+    if sum(_in_two_columns(a, b) for a, b in pairwise(run)) < WOVEN:
+        return run
+    return sorted(run, key=lambda line: line.left >= edge - EDGE)
 
 
 def merge_side_by_side(lines: list[Line]) -> list[Line]:
