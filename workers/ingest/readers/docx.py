@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +17,10 @@ from lxml import etree
 from workers.ingest.document import ReadDocument
 from workers.ingest.readers import Progress
 from workers.ingest.readers.builder import Builder
-from workers.ingest.readers.odt import parse
+from workers.ingest.readers.text import HEADING_STYLE
+from workers.ingest.readers.xml import parse
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-HEADING = re.compile(r"^(?:heading|überschrift|titre|título|titolo|kop|rubrik)\s*(\d)", re.IGNORECASE)
 # Wrappers whose content belongs to the body: content controls, custom XML, tracked insertions.
 WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:smartTag")}
 TEXT_PARTS = {qn("w:t"), qn("w:tab"), qn("w:br"), qn("w:cr"), qn("w:noBreakHyphen")}
@@ -76,7 +75,7 @@ def _paragraph(builder: Builder, paragraph: Paragraph) -> None:
     name = (style.name or "") if style is not None else ""
     if name.lower() == "title":
         builder.block("heading", text, 1)
-    elif match := HEADING.match(name):
+    elif match := HEADING_STYLE.match(name):
         builder.block("heading", text, int(match[1]))
     elif (level := _list_level(paragraph, name)) is not None:
         builder.block("item", text, level)

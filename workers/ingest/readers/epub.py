@@ -15,7 +15,7 @@ from workers.ingest.errors import BrokenFile, EmptyFile, Encrypted
 from workers.ingest.readers import Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.html import add_html
-from workers.ingest.readers.odt import TITLE, parse
+from workers.ingest.readers.xml import TITLE, parse
 
 MEDIA_TYPE = "application/epub+zip"
 CONTAINER = "META-INF/container.xml"

@@ -11,12 +11,12 @@ from workers.ingest.document import BlockKind, ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
 from workers.ingest.readers import Progress
 from workers.ingest.readers.builder import Builder
+from workers.ingest.readers.xml import TITLE, parse
 
 MEDIA_TYPE = "application/vnd.oasis.opendocument.text"
 OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-TITLE = "{http://purl.org/dc/elements/1.1/}title"
 # Deleted text, notes to the author, and definitions that are not shown where they stand.
 SKIPPED = frozenset(
     {
@@ -47,12 +47,6 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     _blocks(builder, body, -1)
     progress(1, 1)
     return builder.finish(title or "")
-
-
-def parse(xml: bytes) -> etree._Element:
-    """The root element; nothing that the XML names is opened."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    return etree.fromstring(xml, parser=parser)
 
 
 def _blocks(builder: Builder, parent: etree._Element, depth: int) -> None:

@@ -13,6 +13,7 @@ from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile
 from workers.ingest.readers import Progress
 from workers.ingest.readers.builder import Builder
+from workers.ingest.readers.text import HEADING_STYLE
 
 MEDIA_TYPE = "application/rtf"
 TOKEN = re.compile(
@@ -65,7 +66,6 @@ CHARSETS = {
     222: "cp874",
     238: "cp1250",
 }
-HEADING = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik)\s*(\d)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -238,7 +238,7 @@ class _Reader:
         if place == "title":
             self.title += text
         elif place == "stylesheet":
-            if match := HEADING.match(text.strip()):
+            if match := HEADING_STYLE.match(text.strip()):
                 self.styles[self.number] = int(match[1]) or 1
         elif not self.group.hidden and place == "note":
             self.note.append(text)

@@ -14,6 +14,8 @@ UNWANTED = re.compile(
 )
 SPACES = re.compile(r"[^\S\n]+")
 AROUND_BREAK = re.compile(r" ?\n[ \n]*")
+# What Word calls its styles for headings, in the languages that it is mostly used in.
+HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik)\s*(\d)", re.IGNORECASE)
 
 
 def clean(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Lines of a PDF to headings, paragraphs, items and rows; words cut at line ends become whole again.
+"""Lines of a page, by their places, to headings, paragraphs, items and rows; cut words become whole again.
 
 What runs along the top or bottom of several pages is told apart, so that no passage holds it.
 """
