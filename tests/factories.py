@@ -20,7 +20,7 @@ from muniment.scope import Label, Origin, Role, Scope
 from muniment.tenancy.models import Grant, Level, Library, Tenant
 
 PASSWORD = "paper-ink-and-one-seal"
-PDF = "application/pdf"
+PDF, PNG = "application/pdf", "image/png"
 _numbers = count(1)
 
 # What the test that nothing leaves writes when it passes.
@@ -144,7 +144,7 @@ def make_version(document: Document, state: VersionState, original: bytes = b"by
 
 
 def _add_page(version: Version, number: int, start: int, text: str) -> None:
-    pdf = version.media_type == PDF
+    drawn = version.media_type in (PDF, PNG)
     end = start + len(text)
     Page.objects.create(
         tenant=version.tenant,
@@ -153,10 +153,10 @@ def _add_page(version: Version, number: int, start: int, text: str) -> None:
         label=str(number),
         start=start,
         end=end,
-        width=595.0 if pdf else None,
-        height=842.0 if pdf else None,
+        width=595.0 if drawn else None,
+        height=842.0 if drawn else None,
         blocks=[["paragraph", start, end, 0]],
-        words=pack_words(words_of(text, start)) if pdf else None,
+        words=pack_words(words_of(text, start)) if drawn else None,
     )
     Passage.objects.create(
         id=uuid4(),

@@ -12,14 +12,14 @@ from muniment.documents import services
 from muniment.documents.models import Document, Page, Passage
 from muniment.documents.presentation import SHEETS
 from muniment.scope import Scope
-from tests.factories import PDF, make_document, publish_version
+from tests.factories import PDF, PNG, make_document, publish_version
 from tests.house import House, events, signed_in
 
 FIRST, SECOND = "Doors close at ten. Windows too.", "Nobody stays overnight."
 
 
-def pdf(house: House) -> Document:
-    return make_document(house.library, "rules.pdf", [FIRST, SECOND], media_type=PDF)
+def pdf(house: House, media_type: str = PDF) -> Document:
+    return make_document(house.library, "rules.pdf", [FIRST, SECOND], media_type=media_type)
 
 
 def passage_on(document: Document, page: int) -> Passage:
@@ -30,8 +30,11 @@ def page_of(document: Document, number: int = 1, query: str = "") -> str:
     return f"/documents/{document.current_id}/pages/{number}{query}"
 
 
-def test_a_pdf_is_shown_as_its_picture_with_boxes_over_the_passage(house: House) -> None:
-    document = pdf(house)
+@pytest.mark.parametrize("media_type", [PDF, PNG])
+def test_a_pdf_or_scan_is_shown_as_its_picture_with_boxes_over_the_passage(
+    house: House, media_type: str
+) -> None:
+    document = pdf(house, media_type)
     passage = passage_on(document, 1)
     page = signed_in(house.reader).get(page_of(document, 1, f"?passage={passage.id}&from=0&to=19"))
     assert page.status_code == 200

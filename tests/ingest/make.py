@@ -113,12 +113,15 @@ def picture_of(
     turned: int = 0,
     frames: int = 1,
     size: tuple[int, int] = WHOLE_PAGE,
+    camera: int = 1,
 ) -> bytes:
-    """A picture file that shows these lines; several frames are a TIFF's."""
+    """A picture file that shows these lines; several frames are a TIFF's, `camera` is EXIF's orientation."""
     picture = drawn(lines, size).rotate(turned, expand=True)
     more = {"save_all": True, "append_images": [picture] * (frames - 1)} if frames > 1 else {}
+    exif = Image.Exif()
+    exif[0x0112] = camera
     buffer = io.BytesIO()
-    picture.save(buffer, form, dpi=(300, 300), **more)
+    picture.save(buffer, form, dpi=(300, 300), exif=exif, **more)
     return buffer.getvalue()
 
 

@@ -13,6 +13,7 @@ from tests.ingest import make
 from tests.ingest.conftest import Read
 from tests.ingest.test_pdf import ink
 from workers.ingest import errors
+from workers.ingest.document import ReadDocument
 from workers.ingest.limits import MIB, Limits
 from workers.ingest.pictures import page_picture
 from workers.ingest.sandbox import read_in_child
@@ -25,14 +26,45 @@ def test_a_scanned_page_is_read_with_boxes_that_fit(tmp_path: Path, read: Read) 
     document = read("scan.pdf", data)
     assert document.text == " ".join(LINES)
     assert document.language == "en"
-    page = document.pages[0]
-    assert (page.width, page.height) == make.A4
-    assert [document.text[w.start : w.end] for w in page.words] == document.text.split()
+    assert (document.pages[0].width, document.pages[0].height) == make.A4
     (tmp_path / "scan.pdf").write_bytes(data)
-    picture = Image.open(io.BytesIO(page_picture(tmp_path / "scan.pdf", 1, 1190))).convert("L")
-    everywhere = ink(picture, (0, 0, *make.A4))
+    assert_boxes_fit(document, tmp_path / "scan.pdf", 1)
+
+
+def assert_boxes_fit(document: ReadDocument, path: Path, number: int) -> None:
+    """Each word's box has ink in the page's picture, and hardly any ink lies outside of boxes."""
+    page = document.pages[number - 1]
+    words = [document.text[word.start : word.end] for word in page.words]
+    assert words == document.text[page.start : page.end].split()
+    picture = Image.open(io.BytesIO(page_picture(path, number, 1190))).convert("L")
+    everywhere = ink(picture, (0, 0, page.width or 0, page.height or 0))
     assert all(ink(picture, word.box) > 20 for word in page.words)
     assert sum(ink(picture, word.box) for word in page.words) >= 0.95 * everywhere
+
+
+@pytest.mark.parametrize(
+    ("data", "number"),
+    [
+        (make.picture_of(LINES), 1),
+        (make.picture_of(LINES, "TIFF", frames=2), 2),
+        (make.picture_of(LINES, "JPEG", turned=90, camera=6), 1),
+    ],
+    ids=["png", "second frame", "camera held upright"],
+)
+def test_the_boxes_of_a_picture_fit_as_it_is_shown(
+    tmp_path: Path, read: Read, data: bytes, number: int
+) -> None:
+    document = read("a", data)
+    (tmp_path / "picture").write_bytes(data)
+    assert_boxes_fit(document, tmp_path / "picture", number)
+    with pytest.raises(errors.NoSuchPage):
+        page_picture(tmp_path / "picture", 3, 800)
+
+
+def test_what_a_picture_claims_to_be_is_refused_when_it_is_drawn_too(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(make.png_claiming(60_000, 60_000))
+    with pytest.raises(errors.TooLarge):
+        page_picture(tmp_path / "a.png", 1, 800)
 
 
 def test_a_page_that_lies_on_its_side_is_read(read: Read) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of PDF pages for the viewer, drawn in the same kind of child that reads files."""
+"""Pictures of pages for the viewer, drawn in the same kind of child that reads files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ PICTURE_LIMITS = Limits(memory=1024 * MIB, cpu=20, wall=30.0, output=48 * MIB, n
 
 
 def page_picture(path: Path, page: int, width: int, limits: Limits = PICTURE_LIMITS) -> bytes:
-    """PNG of page `page` (from 1) of a PDF, `width` pixels wide (at most 3,000).
+    """PNG of page `page` (from 1) of a PDF or picture, `width` pixels wide (at most 3,000).
 
-    Raises ReadError: NoSuchPage, Encrypted, BrokenFile, TookTooLong, NeedsTooMuchMemory, KilledReader.
+    Raises ReadError: NoSuchPage, TooLarge, Encrypted, BrokenFile, TookTooLong, NeedsTooMuchMemory,
+    KilledReader.
     """
     arguments = {"page": page, "width": max(1, min(width, MAX_WIDTH))}
     data = run("picture", path, arguments, limits)

@@ -143,7 +143,8 @@ def _context(scope: Scope, version: Version, page: Page, cited: Cited, at: int |
 
 
 def _has_picture(version: Version, page: Page) -> bool:
-    return version.media_type == PDF and bool(page.width) and bool(page.height)
+    can_be_drawn = version.media_type == PDF or version.media_type.startswith("image/")
+    return can_be_drawn and bool(page.width) and bool(page.height)
 
 
 def _picture_context(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -26,10 +28,17 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     """Raises LooksLikeAScan where there is no recognition, TooLarge, BrokenFile, EmptyFile."""
     if not ocr.recogniser.available:
         raise LooksLikeAScan
+    with opened(path) as picture:
+        return _read(picture, progress)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, while it is worked on. Raises TooLarge, BrokenFile, for what is found meanwhile, too."""
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice as much
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            return _read(picture, progress)
+            yield picture
     except Image.DecompressionBombError as error:
         raise TooLarge(limit=f"{MAX_PIXELS // 1_000_000} million pixels") from error
     except (OSError, SyntaxError, ValueError) as error:  # as Pillow has it for damaged files
@@ -61,14 +70,19 @@ def _read(picture: Image.Image, progress: Progress) -> ReadDocument:
     return builder.finish()
 
 
-def _prepared(picture: Image.Image) -> tuple[Image.Image, float]:
-    """The frame upright, grey on white, not larger than is useful; and its pixels a point."""
-    frame: Image.Image = picture
+def upright(picture: Image.Image, mode: str) -> Image.Image:
+    """The frame as people see it: on white, turned as its camera says."""
+    frame = picture
     if frame.mode in ("RGBA", "LA", "P", "PA"):
         frame = frame.convert("RGBA")
         paper = Image.new("RGBA", frame.size, "white")
         frame = Image.alpha_composite(paper, frame)
-    frame = ImageOps.exif_transpose(frame.convert("L"))
+    return ImageOps.exif_transpose(frame.convert(mode))
+
+
+def _prepared(picture: Image.Image) -> tuple[Image.Image, float]:
+    """The frame upright and grey, not larger than is useful; and its pixels a point."""
+    frame = upright(picture, "L")
     told = float(picture.info.get("dpi", (0, 0))[0] or 0)
     dots = told if told >= LEAST_DOTS_PER_INCH else frame.width / USUAL_WIDTH
     # Coarse letters are recognised better when they are drawn larger.
