@@ -9,7 +9,7 @@ import pytest
 
 from muniment.audit.errors import AuditUnavailable
 from muniment.documents import services
-from muniment.documents.models import Document, Page, Passage
+from muniment.documents.models import Document, Page, Passage, Version
 from muniment.documents.presentation import SHEETS
 from muniment.scope import Scope
 from tests.factories import PDF, PNG, make_document, publish_version
@@ -46,6 +46,17 @@ def test_a_pdf_or_scan_is_shown_as_its_picture_with_boxes_over_the_passage(
     assert strong == {"x": 50.0, "y": 100.0, "width": 6.0 * 19, "height": 12.0, "best": True}
     assert page.content.decode().count("<rect") == 2
     assert viewer["page_text"] == FIRST
+
+
+def test_pages_that_could_not_be_read_are_told_on_every_page(house: House) -> None:
+    document = pdf(house)
+    client = signed_in(house.reader)
+    told = "These pages could not be read and are not searched: 2, 5-7."
+    assert told not in client.get(page_of(document)).content.decode()
+    Version.objects.filter(pk=document.current_id).update(warnings=["pages_not_read:2, 5-7", "gremlins"])
+    for number in (1, 2):
+        body = client.get(page_of(document, number)).content.decode()
+        assert body.count(told) == 1 and body.count('class="notice weak"') == 1
 
 
 def test_text_is_shown_as_blocks_with_the_passage_marked(house: House) -> None:

@@ -76,7 +76,7 @@ MESSAGES: dict[str, Message] = {
     ),
 }
 WARNINGS: dict[str, str | Promise] = {
-    "pages_not_read": _("These pages could not be read: %(detail)s."),
+    "pages_not_read": _("These pages could not be read and are not searched: %(detail)s."),
 }
 UNKNOWN = Message(
     _("Failed"), _("Something went wrong with this file. Try again; if it stays, tell your administrator.")

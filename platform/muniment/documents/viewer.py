@@ -26,6 +26,7 @@ from muniment.database import release_connections
 from muniment.documents import blobs, queries, services
 from muniment.documents.forms import LabelForm, MoveForm
 from muniment.documents.layout import Box, boxes_of, unpack_words
+from muniment.documents.messages import warning
 from muniment.documents.models import Page, Passage, Version
 from muniment.documents.presentation import ACCEPT, page_name
 from muniment.documents.reading import Marks, Span, blocks_of, window_of
@@ -134,6 +135,7 @@ def _context(scope: Scope, version: Version, page: Page, cited: Cited, at: int |
         "page_number": page.number,
         "page_label": page_name(version.media_type, page.label),
         "page_count": last,
+        "warnings": [said for code in version.warnings if (said := warning(code))],
         "previous_url": page_url(version, page.number - 1, cited) if page.number > 1 else "",
         "next_url": page_url(version, page.number + 1, cited) if page.number < last else "",
         **(_picture_context if _has_picture(version, page) else _text_context)(
