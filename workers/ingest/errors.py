@@ -34,7 +34,10 @@ class Encrypted(ReadError):
 
 class EmptyFile(ReadError):
     code = "empty"
-    sentence = _("There is no text in this file. Check that it is the right one.")
+    sentence = _(
+        "No text was found in this file. Check that it is the right one; if it is a scan, that its language "
+        "is set."
+    )
 
 
 class BrokenFile(ReadError):
@@ -81,7 +84,8 @@ class NeedsTooMuchMemory(ReadError):
 class LooksLikeAScan(ReadError):
     code = "scan"
     sentence = _(
-        "There is no text in this file: it looks like a scan. Run text recognition (OCR) over it and send it."
+        "There is no text in this file: it looks like a scan, and no text recognition (OCR) is installed for "
+        "the languages that are set. Install it, or run it over the file and send that."
     )
 
 

@@ -25,7 +25,13 @@ MESSAGES: dict[str, Message] = {
     "encrypted": Message(
         _("Locked"), _("The file is protected by a password. Remove the protection and upload it again.")
     ),
-    "empty": Message(_("Empty"), _("There is no text in this file. Check that it is the right one.")),
+    "empty": Message(
+        _("Empty"),
+        _(
+            "No text was found in this file. Check that it is the right one; if it is a scan, tell your "
+            "administrator in which language."
+        ),
+    ),
     "broken": Message(
         _("Damaged"),
         _("The file is damaged or incomplete. Save it again in the program that made it and upload that."),
@@ -54,7 +60,10 @@ MESSAGES: dict[str, Message] = {
     ),
     "scan": Message(
         _("A scan"),
-        _("There are only pictures of text in this file. Run text recognition over it and upload it again."),
+        _(
+            "There are only pictures of text in this file, and no text recognition is installed here. Tell "
+            "your administrator, or run it over the file and upload that."
+        ),
     ),
     "killed_reader": Message(
         _("Set aside"),
