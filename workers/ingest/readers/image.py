@@ -12,7 +12,8 @@ from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile, LooksLikeAScan, TooLarge
 from workers.ingest.readers import Progress, ocr
 from workers.ingest.readers.builder import Builder
-from workers.ingest.readers.page_layout import Line, arrange
+from workers.ingest.readers.page_layout import arrange
+from workers.ingest.readers.page_lines import Line
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 # A4 at 600 dots an inch has 35 million.

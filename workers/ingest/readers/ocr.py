@@ -19,7 +19,7 @@ from workers.ingest.document import Box
 from workers.ingest.errors import LooksLikeAScan, TookTooLong
 from workers.ingest.limits import Limits
 from workers.ingest.readers.builder import Builder
-from workers.ingest.readers.page_layout import Line, RawWord, merge_side_by_side
+from workers.ingest.readers.page_lines import Line, RawWord, merge_side_by_side
 
 # Where systems keep Tesseract's data; Debian's packages use the first.
 FOLDERS = tuple(map(Path, ("/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tessdata", "/opt/tessdata")))

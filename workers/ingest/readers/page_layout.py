@@ -13,53 +13,15 @@ from itertools import pairwise
 from statistics import median
 
 from workers.ingest.document import BlockKind, Box
+from workers.ingest.readers.page_lines import LETTER, Line, RawWord
+from workers.ingest.readers.running_lines import running_lines
 
-RawWord = tuple[str, Box]
 PlacedWord = tuple[str, Box, str]
 BULLET = re.compile(r"[•‣◦▪■●○–—·*-]$|(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.)]$|\((\d{1,3}|[a-z]|[ivx]{1,4})\)$")
 ENDS = (".", "!", "?", ":", "。", "！", "？")
-# Points between the cells of one row.
-MAX_GAP = 400
-LETTER = re.compile(r"[^\W\d_]")
-NUMBER = re.compile(r"\d+")
-AMOUNT = re.compile(r"[($€£¥+–—-]*(\d[\d.,]*)?[%)]*$")
 CURRENCY = frozenset("$€£¥")
-# A line in this part of the page, from its top or its bottom, on so many pages is a running one.
-MARGIN, TIMES = 0.14, 3
-# Lines at either end of a page that may be running ones.
-CANDIDATES = 4
-# So many pairs of lines side by side, each with so many letters, are columns and no table; points by which
-# edges may differ.
-WOVEN, PROSE, EDGE = 6, 25, 3.0
 # Of a heading within a table: deeper than all others.
 DEEPEST = 6
-
-
-@dataclass(slots=True)
-class Line:
-    words: list[RawWord]
-    size: float
-    bold: bool
-    baseline: float
-    hyphen: bool = False
-
-    @property
-    def left(self) -> float:
-        return self.words[0][1][0]
-
-    @property
-    def right(self) -> float:
-        return self.words[-1][1][2]
-
-    @property
-    def upright(self) -> bool:
-        """Not turned by a quarter, as notes in the margin are."""
-        word, (x0, y0, x1, y1) = self.words[0]
-        return len(word) < 3 or y1 - y0 < 2 * (x1 - x0)
-
-    @property
-    def text(self) -> str:
-        return " ".join(word for word, _ in self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,79 +45,6 @@ class Group:
 Blocks = list[tuple[BlockKind, int, list[PlacedWord]]]
 
 
-def unwoven(lines: list[Line]) -> list[Line]:
-    """The lines of two columns one after the other, where a file gives them from side to side."""
-    parts = [part for line in lines for part in _cut(line)]
-    pairs = [(a, b) for a, b in pairwise(parts) if _in_two_columns(a, b)]
-    if len(pairs) < WOVEN:
-        return lines
-    edge = median(right.left for _, right in pairs)
-    if sum(abs(right.left - edge) < EDGE for _, right in pairs) < 0.8 * len(pairs):
-        return lines
-    ordered: list[Line] = []
-    run: list[Line] = []
-    for line in parts:
-        if line.left < edge - EDGE and line.right > edge:  # over both columns
-            ordered += _left_first(run, edge)
-            ordered.append(line)
-            run = []
-        else:
-            run.append(line)
-    return ordered + _left_first(run, edge)
-
-
-def _cut(line: Line) -> list[Line]:
-    """Both parts of a line with one wide gap in it, else the line."""
-    gaps = [n for n, (a, b) in enumerate(pairwise(line.words), 1) if b[1][0] - a[1][2] > line.size]
-    if len(gaps) != 1:
-        return [line]
-    left, right = line.words[: gaps[0]], line.words[gaps[0] :]
-    return [
-        Line(left, line.size, line.bold, line.baseline),
-        Line(right, line.size, line.bold, line.baseline, line.hyphen),
-    ]
-
-
-def _in_two_columns(left: Line, right: Line) -> bool:
-    size = min(left.size, right.size)
-    beside = abs(left.baseline - right.baseline) < 0.2 * size and right.left - left.right > size
-    return beside and min(len(left.text), len(right.text)) >= PROSE
-
-
-def _left_first(run: list[Line], edge: float) -> list[Line]:
-    if sum(_in_two_columns(a, b) for a, b in pairwise(run)) < WOVEN:
-        return run
-    return sorted(run, key=lambda line: line.left >= edge - EDGE)
-
-
-def merge_side_by_side(lines: list[Line]) -> list[Line]:
-    """Cells of a row, raised and lowered letters: what PDFium gave as lines of their own becomes one line."""
-    merged: list[Line] = []
-    for line in lines:
-        last = merged[-1] if merged else None
-        if last and _beside(last, line):
-            # A bold title may have something else at the other end of its line.
-            last.bold = last.bold and (line.bold or line.left - last.right > 2 * line.size)
-            last.words.extend(line.words)
-            last.hyphen = line.hyphen
-            if line.size > last.size:
-                last.size, last.baseline = line.size, line.baseline
-        else:
-            merged.append(line)
-    return merged
-
-
-def _beside(last: Line, line: Line) -> bool:
-    gap, rise = line.left - last.right, abs(line.baseline - last.baseline)
-    larger, smaller = max(last.size, line.size), min(last.size, line.size)
-    if rise < 0.2 * smaller:
-        return 0 <= gap < MAX_GAP
-    if gap > 2 * larger and rise < 0.6 * smaller and all(AMOUNT.match(word) for word, _ in line.words):
-        return gap < MAX_GAP  # amounts at half the height of a label that has two lines
-    # raised or lowered: smaller than its neighbour, and right beside it
-    return smaller < 0.9 * larger and rise < 0.6 * larger and -0.1 * larger < gap < 0.5 * larger
-
-
 def arrange(
     pages: list[list[Line]], heights: Sequence[float], bookmarks: Sequence[Bookmark] = ()
 ) -> Iterator[Blocks]:
@@ -164,7 +53,7 @@ def arrange(
     Running lines come first and last, so that nothing lies within what a page says.
     """
     body = _body_size(pages)
-    running = _running_lines(pages, heights, body)
+    running = running_lines(pages, heights, body)
     marked = _marked(pages, bookmarks)
     grouped = [_group(lines, body, running[index], marked[index]) for index, lines in enumerate(pages)]
     levels = _levels(grouped, marked)
@@ -174,7 +63,13 @@ def arrange(
             (g.kind, levels(g) if g.kind == "heading" else 0, _joined(g.lines, known, g.kind == "row"))
             for g in groups
         ]
-        yield [*running[index].top(), *blocks, *running[index].bottom()]
+        top, bottom = (_running_blocks(pages[index], running[index], at_top) for at_top in (True, False))
+        yield [*top, *blocks, *bottom]
+
+
+def _running_blocks(lines: list[Line], running: dict[int, bool], at_top: bool) -> Blocks:
+    places = sorted(place for place in running if running[place] == at_top)
+    return [("running", 0, [(word, box, " ") for word, box in lines[place].words]) for place in places]
 
 
 def _body_size(pages: list[list[Line]]) -> float:
@@ -187,81 +82,6 @@ def _body_size(pages: list[list[Line]]) -> float:
 
 def _rounded(size: float) -> float:
     return round(size * 2) / 2
-
-
-class Running:
-    """The running lines of a page, by their place among its lines."""
-
-    def __init__(self) -> None:
-        self.lines: dict[int, tuple[Line, bool]] = {}
-
-    def top(self) -> Blocks:
-        return [_as_block(line) for line, at_top in self.lines.values() if at_top]
-
-    def bottom(self) -> Blocks:
-        return [_as_block(line) for line, at_top in self.lines.values() if not at_top]
-
-
-def _as_block(line: Line) -> tuple[BlockKind, int, list[PlacedWord]]:
-    return "running", 0, [(word, box, " ") for word, box in line.words]
-
-
-def _running_lines(pages: list[list[Line]], heights: Sequence[float], body: float) -> list[Running]:
-    """Lines that stand at the top or bottom of several pages, alike but for the number of the page.
-
-    The first of each stays what it is: a name that stands nowhere else can still be found.
-    """
-    found = [
-        list(_candidates(index, *page, body)) for index, page in enumerate(zip(pages, heights, strict=True))
-    ]
-    times = Counter(key for page in found for key in {key for _, _, keys in page for key in keys})
-    met: set[Key] = set()
-    result = []
-    for page, lines in zip(found, pages, strict=True):
-        running = Running()
-        within = {True: False, False: False}
-        for place, at_top, keys in page:
-            often = [key for key in keys if times[key] >= TIMES]
-            # What stands further from the edge than a line of the page's own belongs to the page.
-            within[at_top] = within[at_top] or not often
-            if within[at_top]:
-                continue
-            first = met.isdisjoint(often) and any(LETTER.search(key[1]) for key in often)
-            met.update(often)
-            if not first:
-                running.lines[place] = lines[place], at_top
-        result.append(running)
-    return result
-
-
-# Whether at the top, the text, and the page's number less its index where the text has a place for it.
-Key = tuple[bool, str, int | None]
-
-
-def _candidates(
-    index: int, lines: list[Line], height: float, body: float
-) -> Iterator[tuple[int, bool, list[Key]]]:
-    """From the edges inward."""
-    order = sorted(range(len(lines)), key=lambda place: lines[place].baseline)
-    for at_top, places in ((True, order[:CANDIDATES]), (False, order[: -CANDIDATES - 1 : -1])):
-        for place in places:
-            share = lines[place].baseline / height if height else 0.5
-            near = share < MARGIN if at_top else share > 1 - MARGIN
-            keys = _keys(lines[place], index, at_top, body)
-            # A page's number may follow close upon a short page's text.
-            yield place, at_top, [key for key in keys if near or not LETTER.search(key[1])]
-
-
-def _keys(line: Line, index: int, at_top: bool, body: float) -> Iterator[Key]:
-    text = line.text
-    has_letters = LETTER.search(text)
-    if has_letters:
-        yield at_top, text, None
-    if has_letters and at_top and (line.bold or line.size > 1.1 * body):
-        return  # chapters of a page each count on as pages do
-    for match in NUMBER.finditer(text):
-        if len(match[0]) < 6:
-            yield at_top, f"{text[: match.start()]}#{text[match.end() :]}", int(match[0]) - index
 
 
 def _marked(pages: list[list[Line]], bookmarks: Sequence[Bookmark]) -> list[dict[int, int]]:
@@ -284,12 +104,12 @@ def _letters(text: str) -> str:
     return "".join(char for char in text.lower() if char.isalnum())
 
 
-def _group(lines: list[Line], body: float, running: Running, marked: dict[int, int]) -> list[Group]:
+def _group(lines: list[Line], body: float, running: dict[int, bool], marked: dict[int, int]) -> list[Group]:
     steps = [b.baseline - a.baseline for a, b in pairwise(lines)]
     pitch = median([s for s in steps if s > 0.5 * body] or [1.2 * body])
     groups: list[Group] = []
     for place, line in enumerate(lines):
-        if place in running.lines:
+        if place in running:
             continue
         kind: BlockKind = "heading" if place in marked else _kind(line, body)
         last = groups[-1] if groups else None

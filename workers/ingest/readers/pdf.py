@@ -16,7 +16,8 @@ from workers.ingest.document import Box, ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
 from workers.ingest.readers import Progress, ocr
 from workers.ingest.readers.builder import Builder
-from workers.ingest.readers.page_layout import Bookmark, Line, RawWord, arrange, merge_side_by_side, unwoven
+from workers.ingest.readers.page_layout import Bookmark, arrange
+from workers.ingest.readers.page_lines import Line, RawWord, merge_side_by_side, unwoven
 
 WORD = re.compile(r"[^\s\x00\x02\ufffe]+")
 LINE = re.compile("([^\r\n\x02\ufffe]*)(\r\n|[\r\n]|[\x02\ufffe]|$)")
