@@ -51,6 +51,7 @@ def test_bad_files_fail_with_a_sentence_and_the_good_one_is_published(site: Site
     good = site.upload("good.txt", b"The spare key lies in the drawer.")
     site.published(good)
     site.assert_published_once(good)
+    assert site.version(good)["language"] == "en"
     for name, document in documents.items():
         eventually(site.is_in(document, "failed", "published"))
         version = site.version(document)

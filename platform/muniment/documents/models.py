@@ -72,6 +72,7 @@ class Version(models.Model):
     sha256 = models.CharField(max_length=64)
     size = models.PositiveBigIntegerField()
     media_type = models.CharField(max_length=100, blank=True)
+    # Two letters of ISO 639-1; empty where no language is sure, and for what was read before it was told.
     language = models.CharField(max_length=20, blank=True)
     state = models.CharField(max_length=16, choices=VersionState.choices, default=VersionState.RECEIVED)
     error_code = models.CharField(max_length=40, blank=True)
