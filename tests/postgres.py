@@ -24,9 +24,16 @@ class Cluster:
     else at a free one.
     """
 
-    def __init__(self, folder: Path, password: Path | None = None, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        password: Path | None = None,
+        address: str = "127.0.0.1",
+        options: Sequence[str] = (),
+    ) -> None:
         self.folder, self.data, self.password, self.address = folder, folder / "data", password, address
         self.port = free_port() if password and address == "127.0.0.1" else 5432
+        self._options = options
         self._server: subprocess.Popen[bytes] | None = None
 
     def url(self, role: str, database: str = "muniment") -> str:
@@ -40,6 +47,7 @@ class Cluster:
             self._run("initdb", "-D", str(self.data), "-U", "postgres", "--encoding=UTF8", *self._asked())
         options = ["-c", f"unix_socket_directories={self.folder}", "-c", f"port={self.port}"]
         options += ["-c", f"listen_addresses={self.address if self.password else ''}"]
+        options += self._options
         log = (self.folder / "server.log").open("ab")
         self._server = subprocess.Popen(
             self._as_account("postgres", "-D", str(self.data), *options), stdout=log, stderr=log

@@ -52,7 +52,12 @@ class RunningSite(RunningHouse):
             MUNIMENT_SITE_NAME=NAME, MUNIMENT_MODEL=SMALL_MODEL, MUNIMENT_SECRETS=str(self.secrets)
         )["services"]
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
-        self.cluster = Cluster(folder / "postgres", self.secrets / "database_password", self.address)
+        self.cluster = Cluster(
+            folder / "postgres",
+            self.secrets / "database_password",
+            self.address,
+            self.services["postgres"]["command"][1:],
+        )
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._proxy: Proxy | None = None
         subprocess.run([sys.executable, "deploy/site_secrets.py", str(self.secrets)], cwd=ROOT, check=True)
