@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from muniment.documents.models import Passage
-from workers.answer.retrieve import best_by_words, worth_showing
+from workers.answer.retrieve import worth_showing
 
 
 def shown(text: str, heading: str) -> list[str]:
@@ -22,14 +22,3 @@ def test_a_heading_over_two_lines_is_one_too() -> None:
 
 def test_a_passage_of_headings_alone_shows_them() -> None:
     assert shown("Annual leave", "Rules › Annual leave") == ["Annual leave"]
-
-
-def test_a_search_shows_the_sentence_with_most_of_its_words() -> None:
-    text = "Doors close at ten. The porter of the night opens them for guests. Guests ring twice."
-    ((start, end),) = best_by_words("who opens the doors at night", [Passage(text=text, heading="")])
-    assert text[start:end] == "The porter of the night opens them for guests."
-
-
-def test_a_search_by_meaning_alone_shows_the_first_sentence() -> None:
-    text = "Doors close at ten. Guests ring twice."
-    assert best_by_words("entrance", [Passage(text=text, heading="")]) == [(0, 19)]

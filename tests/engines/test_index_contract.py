@@ -115,6 +115,15 @@ def test_labels_above_the_clearance_are_not_found(index: QdrantIndex, tenant: UU
     assert ids(index.search(where, direction(0), WORD, limit=9)) == {point.id for point in points[:2]}
 
 
+def test_a_question_can_be_kept_to_one_label(index: QdrantIndex, tenant: UUID) -> None:
+    library = uuid4()
+    points = [make_point(tenant, library=library, label=label) for label in range(4)]
+    index.upsert(points)
+    scope = Scope(tenant=tenant, person=uuid4(), libraries=frozenset({library}), clearance=2)
+    for label, found in ((0, {points[0].id}), (2, {points[2].id}), (3, set())):
+        assert ids(index.search(filter_for(scope, label=label), direction(0), WORD, limit=9)) == found
+
+
 def test_a_question_can_be_kept_to_some_documents(index: QdrantIndex, tenant: UUID) -> None:
     library = uuid4()
     points = [make_point(tenant, library=library) for _ in range(3)]

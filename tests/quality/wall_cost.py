@@ -86,10 +86,11 @@ def _measured(broker: Path, cluster: Cluster) -> Iterator[tuple[str, float, floa
     cluster.sql("ANALYZE", "muniment")
     connection = connections["default"]
     sides = {WITH: connection, WITHOUT: _without_wall(connection)}
-    hits = [{"passage": str(p), "score": 0.5, "best_start": 0, "best_end": 5} for p in passages]
+    hits = [{"passage": str(p), "best": [0, 5], "marks": [[0, 5]]} for p in passages]
+    rest = {"more": {}, "passages": 20, "documents": 7, "pages": 1, "met": True, "common": False}
     with (
         redis.Redis(unix_socket_path=str(broker)) as queues,
-        answering(queues, "search", lambda _question: {"hits": hits}),
+        answering(queues, "search", lambda _question: {"hits": hits, **rest}),
     ):
         for name, path in PATHS.items():
             seconds: dict[str, list[float]] = {WITH: [], WITHOUT: []}

@@ -122,17 +122,6 @@ def _with_best_sentences(
     return candidates
 
 
-def best_by_words(question: str, passages: Iterable[Passage]) -> list[tuple[int, int]]:
-    """In each passage the range of the sentence with most of the question's words, the first of equals."""
-    wanted = set(tokens(question))
-    return [_best_by_words(wanted, passage) for passage in passages]
-
-
-def _best_by_words(wanted: set[str], passage: Passage) -> tuple[int, int]:
-    spans = worth_showing(passage)
-    return max(spans, key=lambda span: _overlap(wanted, passage.text[slice(*span)]), default=(0, 0))
-
-
 def worth_showing(passage: Passage) -> list[tuple[int, int]]:
     """Ranges of the passage's sentences but its headings, which repeat the question and answer nothing."""
     spans, headings = sentences(passage.text), passage.heading.split(HEADING_SEPARATOR)

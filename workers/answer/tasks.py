@@ -14,9 +14,11 @@ from muniment.accounts.models import Person
 from muniment.accounts.services import scope_of_person
 from muniment.jobs.replies import reply
 from muniment.scope import Origin
+from muniment.search.asked import Narrowing
+from muniment.search.asked import asked as taken_apart
 from muniment.wall import within
 from workers.answer import pipeline
-from workers.answer.retrieve import best_by_words, find
+from workers.answer.search import search, told
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
 from workers.leases import work
 
@@ -29,13 +31,13 @@ def run(job: str, tenant: str) -> None:
 
 
 @shared_task(name="search.run")
-def search(key: str, question: str) -> None:
+def find(key: str, question: str) -> None:
     """The message names the person; what they may see is looked up here."""
     asked = json.loads(question)
     close_old_connections()
     try:
         with within(UUID(asked["tenant"])):
-            reply(key, {"hits": _hits(asked)})
+            reply(key, _found(asked))
     except (EngineUnavailable, IndexUnavailable, Person.DoesNotExist) as error:
         log.warning("search.failed error=%s", type(error).__name__)
         reply(key, {"problem": "search"})
@@ -43,19 +45,9 @@ def search(key: str, question: str) -> None:
         close_old_connections()
 
 
-def _hits(asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _found(asked: dict[str, Any]) -> dict[str, Any]:
     person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
-    engine = connect.engine()
-    found = find(
-        scope_of_person(person, Origin(kind="person")),
-        engine,
-        connect.index(engine.facts().dimension),
-        asked["query"],
-        int(asked["limit"]),
-        [UUID(library) for library in asked["libraries"]] or None,
-    )
-    best = best_by_words(asked["query"], [passage for passage, _score in found])
-    return [
-        {"passage": str(passage.id), "score": score, "best_start": start, "best_end": end}
-        for (passage, score), (start, end) in zip(found, best, strict=True)
-    ]
+    words = taken_apart(asked["query"])
+    dense = connect.engine().embed([words.text])[0]
+    scope, index = scope_of_person(person, Origin(kind="person")), connect.index(len(dense))
+    return told(search(scope, index, words, dense, Narrowing.heard(asked["where"]), int(asked["page"])))

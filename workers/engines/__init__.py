@@ -81,6 +81,7 @@ class IndexFilter:
     libraries: frozenset[UUID]
     max_label: int
     documents: frozenset[UUID] | None = None
+    min_label: int = 0
 
 
 class PassageIndex(Protocol):

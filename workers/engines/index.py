@@ -57,9 +57,12 @@ class IndexRefused(Exception):
 
 
 def filter_for(
-    scope: Scope, libraries: Iterable[UUID] | None = None, documents: Iterable[UUID] | None = None
+    scope: Scope,
+    libraries: Iterable[UUID] | None = None,
+    documents: Iterable[UUID] | None = None,
+    label: int | None = None,
 ) -> IndexFilter:
-    """Who asks decides: `libraries` and `documents` can only narrow what the scope may read.
+    """Who asks decides: `libraries`, `documents` and `label` can only narrow what the scope may read.
 
     An empty selection finds nothing; None asks for everything that may be read.
     """
@@ -67,8 +70,9 @@ def filter_for(
     return IndexFilter(
         tenant=scope.tenant,
         libraries=readable,
-        max_label=int(scope.clearance),
+        max_label=int(scope.clearance) if label is None else min(label, int(scope.clearance)),
         documents=None if documents is None else frozenset(documents),
+        min_label=label or 0,
     )
 
 
@@ -88,7 +92,9 @@ def _of_tenant(tenant: UUID, *conditions: models.FieldCondition) -> models.Filte
 def _visible(where: IndexFilter) -> models.Filter:
     conditions = [
         _one_of("library", where.libraries),
-        models.FieldCondition(key="label", range=models.Range(lte=where.max_label)),
+        models.FieldCondition(
+            key="label", range=models.Range(gte=where.min_label or None, lte=where.max_label)
+        ),
     ]
     if where.documents is not None:
         conditions.append(_one_of("document", where.documents))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Lower
 
 from muniment.documents.models import IN_WORK, Document, Page, Passage, Upload, Version, VersionState
@@ -75,6 +75,14 @@ def published_documents(scope: Scope, library: UUID) -> QuerySet[Document]:
         .select_related("current")
         .order_by(Lower("name"), "name")
     )
+
+
+def with_endings(documents: QuerySet[Document], endings: Iterable[str]) -> QuerySet[Document]:
+    """Those whose file name ends in one of these."""
+    kept = Q()
+    for ending in endings:
+        kept |= Q(name__iendswith=ending)
+    return documents.filter(kept)
 
 
 def version_counts(documents: Iterable[Document]) -> dict[UUID, int]:
@@ -179,10 +187,32 @@ def published_passages(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Passage]
     return found
 
 
+@dataclass(frozen=True)
+class Published:
+    """What is published of a document, and under which name and title."""
+
+    version: UUID
+    name: str
+    title: str
+
+
+def published_as(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, Published]:
+    """The published ones among `documents` that this scope may read."""
+    rows = visible_documents(scope).filter(pk__in=list(documents), current__state=VersionState.PUBLISHED)
+    found = rows.values_list("pk", "current", "name", "title")
+    return {pk: Published(current, name, title) for pk, current, name, title in found if current}
+
+
 def published_names(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, str]:
     """File name and title of the published documents among `documents` that this scope may read."""
-    rows = visible_documents(scope).filter(pk__in=list(documents), current__state=VersionState.PUBLISHED)
-    return {pk: f"{name} {title}".strip() for pk, name, title in rows.values_list("pk", "name", "title")}
+    found = published_as(scope, documents)
+    return {pk: f"{document.name} {document.title}".strip() for pk, document in found.items()}
+
+
+def texts_of(scope: Scope, passages: Iterable[UUID]) -> dict[UUID, str]:
+    """Heading and text of many passages of the tenant, for comparing; what is shown is asked for anew."""
+    rows = Passage.objects.filter(tenant=scope.tenant, pk__in=list(passages))
+    return {pk: f"{heading}\n{text}" for pk, heading, text in rows.values_list("pk", "heading", "text")}
 
 
 def neighbours(passage: Passage, distance: int = 1) -> list[Passage]:

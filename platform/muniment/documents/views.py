@@ -136,10 +136,7 @@ def _narrowed(documents: QuerySet[Document], chosen: dict[str, Any]) -> QuerySet
     if label := chosen.get("label"):
         documents = documents.filter(label=label)
     if kind := chosen.get("kind"):
-        endings = Q()
-        for ending in KINDS[kind][1]:
-            endings |= Q(name__iendswith=ending)
-        documents = documents.filter(endings)
+        documents = queries.with_endings(documents, KINDS[kind][1])
     return documents
 
 

@@ -2,76 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 from uuid import UUID
-
-from django.conf import settings
-from django.utils.translation import gettext as _
 
 from muniment.audit import actions
 from muniment.audit.services import record_alone
-from muniment.documents.models import Passage
+from muniment.documents.models import Document, Passage
 from muniment.documents.queries import published_passages
 from muniment.jobs.replies import ask
-from muniment.pages.errors import Invalid, NotFound
+from muniment.pages.errors import NotFound
 from muniment.scope import Scope
+from muniment.search.asked import Asked, Narrowing
 
 SEARCH_SECONDS = 5
+# Characters of a passage around its best sentence.
+AROUND = 200
 
 
 @dataclass(frozen=True)
 class Found:
-    """A passage and the sentence in it that fits best, as offsets in its text."""
+    """A passage, the sentence in it that fits best and what to mark, as offsets in its text."""
 
     passage: Passage
-    score: float
-    best_start: int
-    best_end: int
+    best: tuple[int, int]
+    marks: list[tuple[int, int]]
 
-    @property
-    def before(self) -> str:
-        return self.passage.text[: self.best_start]
+    def snippet(self) -> list[tuple[str, bool]]:
+        """The best sentence and what stands around it, in pieces, each marked or not."""
+        text = self.passage.text
+        start, end = _window(text, *self.best)
+        pieces, at = [("… ", False)] if start else [], start
+        for first, last in self.marks:
+            first, last = max(first, start), min(last, end)
+            if first < last:
+                pieces += [(text[at:first], False), (text[first:last], True)]
+                at = last
+        pieces += [(text[at:end], False), *([(" …", False)] if end < len(text) else [])]
+        return [piece for piece in pieces if piece[0]]
 
-    @property
-    def best(self) -> str:
-        return self.passage.text[self.best_start : self.best_end]
 
-    @property
-    def after(self) -> str:
-        return self.passage.text[self.best_end :]
+def _window(text: str, start: int, end: int) -> tuple[int, int]:
+    """Whole words around a range; a sentence without an end is cut, too."""
+    end = min(end, start + 3 * AROUND)
+    first, last = max(0, start - AROUND // 2), min(len(text), end + AROUND)
+    if first:
+        first = text.find(" ", first, start) + 1 or start
+    if last < len(text):
+        last = max(text.rfind(" ", end, last), end)
+    return first, last
 
 
-def search(scope: Scope, query: str, libraries: Iterable[UUID] = (), limit: int = 20) -> list[Found]:
-    """The best passages for a query in the given libraries, or in all the scope reads."""
-    query = " ".join(query.split())
-    wanted = frozenset(libraries)
-    if not query or len(query) > settings.QUESTION_LIMIT_CHARS:
-        raise Invalid(_("Write what you look for, in at most 8,000 characters."))
-    if not wanted <= scope.libraries:
+@dataclass(frozen=True)
+class Group:
+    """A document with its best passages, and how many more of it were found."""
+
+    document: Document
+    passages: list[Found]
+    more: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """A page of documents, best first. `met`: some of the words are in the documents; `common`: in most."""
+
+    groups: list[Group]
+    passages: int
+    documents: int
+    pages: int
+    met: bool
+    common: bool
+
+
+def search(scope: Scope, asked: Asked, narrowing: Narrowing, page: int = 1) -> Results:
+    """The best passages for what was asked. Raises `Unavailable`, `NotFound`."""
+    if not narrowing.libraries <= scope.libraries:
         raise NotFound
-    answer = ask(
-        "search.run",
-        "search",
-        {
-            "tenant": str(scope.tenant),
-            "person": str(scope.person),
-            "query": query,
-            "libraries": sorted(map(str, wanted)),
-            "limit": limit,
-        },
-        timeout=SEARCH_SECONDS,
-    )
-    passages = published_passages(scope, [UUID(hit["passage"]) for hit in answer["hits"]])
-    found = [
-        Found(passages[UUID(hit["passage"])], hit["score"], hit["best_start"], hit["best_end"])
-        for hit in answer["hits"]
-        if UUID(hit["passage"]) in passages
-    ]
+    question = {
+        "tenant": str(scope.tenant),
+        "person": str(scope.person),
+        "query": asked.typed,
+        "where": narrowing.told(),
+        "page": page,
+    }
+    answer = ask("search.run", "search", question, timeout=SEARCH_SECONDS)
+    found = _found(scope, answer["hits"])
     record_alone(
         scope,
         actions.SEARCHED,
-        details={"libraries": sorted(map(str, wanted)), "hits": len(found)},
-        private={"query": query},
+        details={"libraries": sorted(map(str, narrowing.libraries)), "hits": len(found)},
+        private={"query": asked.typed},
     )
-    return found
+    return Results(
+        groups=_grouped(found, answer["more"]),
+        **{name: answer[name] for name in ("passages", "documents", "pages", "met", "common")},
+    )
+
+
+def _found(scope: Scope, hits: list[dict[str, Any]]) -> list[Found]:
+    """The worker may be late: what may be seen is told by the database now."""
+    passages = published_passages(scope, [UUID(hit["passage"]) for hit in hits])
+    return [
+        Found(passages[id], tuple(hit["best"]), [tuple(mark) for mark in hit["marks"]])
+        for hit in hits
+        if (id := UUID(hit["passage"])) in passages
+    ]
+
+
+def _grouped(found: list[Found], more: dict[str, int]) -> list[Group]:
+    groups = []
+    for _id, passages in groupby(found, key=lambda one: one.passage.version.document_id):
+        one = list(passages)
+        document = one[0].passage.version.document
+        groups.append(Group(document, one, more.get(str(document.id), 0)))
+    return groups

@@ -1,0 +1,205 @@
+"""Search without an answer: passages as for a question, what holds it to the letter before the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from muniment.documents.models import Passage
+from muniment.documents.queries import Published, published_as, published_passages, texts_of
+from muniment.scope import Scope
+from muniment.search.asked import DOCUMENTS, OF_EACH, OF_ONE, Asked, Narrowing
+from muniment.search.queries import documents_named, documents_within
+from workers.answer import fuse
+from workers.answer.exact import Exact, Span, folded
+from workers.answer.retrieve import CANDIDATES, MOST_CANDIDATES, worth_showing
+from workers.engines import Hit, PassageIndex, SparseVector
+from workers.engines.index import filter_for
+from workers.engines.sparse import query_vector, tokens
+
+# Passages counted as found where nothing must be held to the letter; what comes after them is noise.
+MOST_FOUND = 200
+# Documents looked into because of their name.
+MOST_NAMED = 20
+# Documents named in one request to the index.
+MOST_DOCUMENTS = 5000
+# A question whose words weigh less, one with the other, stand in more than about half of the passages.
+COMMON = 0.7
+
+
+@dataclass(frozen=True)
+class Shown:
+    passage: Passage
+    best: Span
+    marks: list[Span]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A page of what was found, document by document.
+
+    `more`: passages of a document that are not shown; `met`: some of the words are in the documents;
+    `common`: they are in most of them.
+    """
+
+    shown: list[Shown]
+    more: dict[UUID, int]
+    passages: int
+    documents: int
+    pages: int
+    met: bool
+    common: bool
+
+
+def search(
+    scope: Scope,
+    index: PassageIndex,
+    asked: Asked,
+    dense: Sequence[float],
+    narrowing: Narrowing,
+    page: int = 1,
+) -> Results:
+    """One page of results, from 1 to the last there is; `dense` is the meaning of what is asked.
+
+    Raises `IndexUnavailable`.
+    """
+    look = _Look(scope, index, narrowing, dense)
+    exact = Exact(asked)
+    usual = look(query_vector(asked.text), CANDIDATES)
+    hits, documents = _published(scope, _with_exact(look, exact, asked, usual))
+    ranked, held = _ranked(scope, exact, asked, hits, documents)
+    groups = _by_document(ranked)
+    pages = _pages(groups, narrowing)
+    leaf = pages[min(page, len(pages)) - 1] if pages else []
+    passages = published_passages(scope, [hit.id for group in leaf for hit in group])
+    shown = [passages[hit.id] for group in leaf for hit in group if hit.id in passages]
+    most = max((hit.words for hit in usual), default=0.0)
+    return Results(
+        shown=[_shown(exact, asked, passage) for passage in shown],
+        more={} if narrowing.document else _more(groups, leaf),
+        passages=len(ranked),
+        documents=len(groups),
+        pages=len(pages),
+        met=bool(held) if asked.codes and not asked.words else most > 0,
+        common=0 < most < COMMON * len(set(tokens(asked.text))),
+    )
+
+
+class _Look:
+    """The index, asked where this search looks."""
+
+    def __init__(self, scope: Scope, index: PassageIndex, narrowing: Narrowing, dense: Sequence[float]):
+        self.scope, self.narrowing = scope, narrowing
+        self._index, self._dense = index, dense
+        self._documents = documents_within(scope, narrowing)
+
+    def __call__(self, words: SparseVector, limit: int) -> list[Hit]:
+        if self._documents is None:
+            return self.among(None, words, limit)
+        documents = sorted(self._documents)
+        parts = (documents[at : at + MOST_DOCUMENTS] for at in range(0, len(documents), MOST_DOCUMENTS))
+        return [hit for part in parts for hit in self.among(part, words, limit)]
+
+    def among(self, documents: Iterable[UUID] | None, words: SparseVector, limit: int) -> list[Hit]:
+        narrowed = self.narrowing
+        where = filter_for(self.scope, narrowed.libraries or None, documents, narrowed.label)
+        return self._index.search(where, self._dense, words, limit)
+
+
+def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> list[Hit]:
+    """The usual candidates, and those that hold what was asked to the letter or are of a file named so."""
+    found = {hit.id: hit for hit in usual}
+    if words := exact.vector():
+        # Their weight by these words alone cannot be compared with the others'.
+        for hit in look(words, MOST_CANDIDATES if exact.phrases else CANDIDATES):
+            if hit.words:
+                found.setdefault(hit.id, replace(hit, words=0.0))
+    if named := documents_named(look.scope, look.narrowing, asked.names, MOST_NAMED):
+        for hit in look.among(named, query_vector(asked.text), CANDIDATES):
+            found.setdefault(hit.id, hit)
+    return list(found.values())
+
+
+def _published(scope: Scope, hits: Sequence[Hit]) -> tuple[list[Hit], dict[UUID, Published]]:
+    """Without what the index still knows of versions that are not published any more."""
+    documents = published_as(scope, {hit.document for hit in hits})
+    kept = [hit for hit in hits if hit.document in documents]
+    return [hit for hit in kept if documents[hit.document].version == hit.version], documents
+
+
+def _ranked(
+    scope: Scope, exact: Exact, asked: Asked, hits: list[Hit], documents: dict[UUID, Published]
+) -> tuple[list[Hit], int]:
+    """Best first, and how many of them hold something to the letter."""
+    names = {document: f"{named.name} {named.title}".strip() for document, named in documents.items()}
+    scores = fuse.fused(hits, fuse.trust(hits), CANDIDATES)
+    scores = fuse.with_names(scores, hits, fuse.name_evidence(asked.text, names))
+    worth = _worth(scope, exact, hits, names)
+    kept = [hit for hit in hits if hit.id in worth]
+    kept.sort(key=lambda hit: (-worth[hit.id], -scores[hit.id], hit.id))
+    held = sum(value > 0 for value in worth.values())
+    if held and not asked.words:
+        # Who asks for a number alone wants that one, and nothing like it.
+        return [hit for hit in kept if worth[hit.id]], held
+    return kept if exact.phrases else kept[:MOST_FOUND], held
+
+
+def _worth(scope: Scope, exact: Exact, hits: Sequence[Hit], names: dict[UUID, str]) -> dict[UUID, int]:
+    """How well each passage fits to the letter; those that miss a phrase are left out."""
+    if not exact:
+        return dict.fromkeys((hit.id for hit in hits), 0)
+    texts = texts_of(scope, [hit.id for hit in hits])
+    folded_names = {document: folded(name) for document, name in names.items()}
+    worth = {hit.id: exact.worth(folded_names[hit.document], folded(texts.get(hit.id, ""))) for hit in hits}
+    return {id: value for id, value in worth.items() if value is not None}
+
+
+def _by_document(ranked: Iterable[Hit]) -> list[list[Hit]]:
+    """Each document where its best passage stands."""
+    groups: dict[UUID, list[Hit]] = {}
+    for hit in ranked:
+        groups.setdefault(hit.document, []).append(hit)
+    return list(groups.values())
+
+
+def _pages(groups: list[list[Hit]], narrowing: Narrowing) -> list[list[list[Hit]]]:
+    if narrowing.document:
+        return [[group[at : at + OF_ONE]] for group in groups for at in range(0, len(group), OF_ONE)]
+    cut = [group[:OF_EACH] for group in groups]
+    return [cut[at : at + DOCUMENTS] for at in range(0, len(cut), DOCUMENTS)]
+
+
+def _more(groups: list[list[Hit]], leaf: list[list[Hit]]) -> dict[UUID, int]:
+    found = {group[0].document: len(group) for group in groups}
+    left = {group[0].document: found[group[0].document] - len(group) for group in leaf}
+    return {document: n for document, n in left.items() if n}
+
+
+def _shown(exact: Exact, asked: Asked, passage: Passage) -> Shown:
+    """A passage with the sentence that fits best: what is meant to the letter before the number of words."""
+    wanted = set(tokens(asked.text))
+
+    def fits(span: Span) -> tuple[int, float]:
+        sentence = passage.text[slice(*span)]
+        held = len(wanted & set(tokens(sentence))) / len(wanted) if wanted else 0.0
+        return exact.held(sentence) if exact else 0, held
+
+    best = max(worth_showing(passage), key=fits, default=(0, 0))
+    return Shown(passage, best, exact.marks(passage.text))
+
+
+def told(results: Results) -> dict[str, Any]:
+    """As the reply carries it."""
+    return {
+        "hits": [
+            {"passage": str(one.passage.id), "best": one.best, "marks": one.marks} for one in results.shown
+        ],
+        "more": {str(document): n for document, n in results.more.items()},
+        "passages": results.passages,
+        "documents": results.documents,
+        "pages": results.pages,
+        "met": results.met,
+        "common": results.common,
+    }
