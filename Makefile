@@ -6,7 +6,7 @@ ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk 
 ON_BOTH += tests/site/test_wall.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up test site-secrets lint format bench bench-site load deep
+.PHONY: help up test site-secrets lint format bench bench-site bench-search load deep
 
 help:  ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ bench:  ## Measures the main job on this machine; FILES="..." ingests those inst
 bench-site:  ## Measures what a site's second wall costs a request
 	@$(PYTHON) deploy/setup.py test
 	@PYTHONPATH=platform:. $(BIN)/python -m tests.quality.wall_cost
+
+bench-search:  ## Measures a page of search results at 20,000 and 100,000 passages
+	@$(PYTHON) deploy/setup.py test
+	@PYTHONPATH=platform:. $(BIN)/python -m tests.quality.search_speed
 
 load:  ## Measures a site under PEOPLE=200 signed-in people for SECONDS=60
 	@$(PYTHON) deploy/setup.py load

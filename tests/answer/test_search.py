@@ -16,7 +16,8 @@ from muniment.search.asked import Narrowing, asked
 from tests.engines.index_process import direction, make_point
 from tests.factories import make_document, make_library, publish_version, scope_for
 from tests.house import House
-from workers.answer.search import MOST_FOUND, Results, search
+from workers.answer import search as searching
+from workers.answer.search import Results, search
 from workers.engines.index import QdrantIndex
 from workers.ingest.pipeline import searched_text
 
@@ -166,6 +167,18 @@ def test_a_phrase_is_held_by_all_that_is_found(shelf: Shelf) -> None:
     assert marked(results) == ["The  Doors\nclose at TEN"]
 
 
+def test_a_phrase_of_words_that_stand_everywhere_is_found(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "CANDIDATES", 5)
+    monkeypatch.setattr(searching, "HOLDERS", 5)
+    shelf.fill("Ten at close, doors the; ten at close, doors the.", times=9)
+    shelf.put("holding.txt", "Much else. " * 30 + "We said The doors close at ten.")
+    hidden = make_library(shelf.house.tenant, "Board")
+    shelf.put("hidden.txt", "The doors close at ten.", library=hidden)
+    assert shelf.names(f'"{PHRASE}"') == ["holding.txt"]
+
+
 def test_a_phrase_in_a_name_is_held_too(shelf: Shelf) -> None:
     shelf.put("Green door.txt", "Of something else.")
     assert shelf.names('"green door"') == ["Green door.txt"]
@@ -208,8 +221,12 @@ def test_the_sentence_with_most_of_the_words_is_shown(shelf: Shelf) -> None:
     assert best(shelf.search("entrance")) == "Doors close at ten."
 
 
-def test_what_narrows_is_asked_of_the_index_and_not_of_the_best_alone(shelf: Shelf) -> None:
+@pytest.mark.parametrize("many", [0, 300])
+def test_what_narrows_is_asked_of_the_index_and_not_of_the_best_alone(
+    shelf: Shelf, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The one that fits stands behind more passages than are ever fetched."""
+    monkeypatch.setattr(searching, "MANY", many)
     board = make_library(shelf.house.tenant, "Board", readers=[shelf.house.reader])
     for number in range(3):
         shelf.put(f"loud-{number}.txt", *["The pump, the pump, the pump."] * 600)
@@ -231,6 +248,15 @@ def test_what_narrows_is_asked_of_the_index_and_not_of_the_best_alone(shelf: She
         assert shelf.names("quiet.pdf", **empty) == []
 
 
+def test_narrowing_to_most_documents_finds_the_same(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.fill("The pump.", "A pump and the boiler.", times=5)
+    everywhere = [one.passage.id for one in shelf.search("pump boiler").shown]
+    for many in (0, 300):
+        monkeypatch.setattr(searching, "MANY", many)
+        narrowed = shelf.search("pump boiler", since=date(2020, 1, 1))
+        assert [one.passage.id for one in narrowed.shown] == everywhere
+
+
 def test_a_label_above_the_clearance_narrows_to_nothing(shelf: Shelf) -> None:
     shelf.put("secret.txt", "The pump.", label=Label.SECRET)
     shelf.put("open.txt", "The pump.")
@@ -244,6 +270,13 @@ def test_replaced_and_deleted_ones_are_not_found(shelf: Shelf) -> None:
     gone = shelf.put("gone.txt", "The old pump E07.")
     Document.objects.filter(pk=gone.pk).update(deleted_at=datetime.now(UTC))
     assert shelf.names("E07 pump") == [] == shelf.names('"old pump"')
+
+
+def test_what_is_not_published_any_more_does_not_stand_before_the_rest(shelf: Shelf) -> None:
+    replaced = shelf.put("replaced.txt", *["The pump, the pump, the pump."] * 300)
+    publish_version(replaced, ["The boiler."])
+    shelf.put("there.txt", "Much else. " * 30 + "A pump.")
+    assert shelf.names("pump") == ["there.txt"]
 
 
 def test_a_document_shows_three_passages_and_says_how_many_more(shelf: Shelf) -> None:
@@ -266,11 +299,6 @@ def test_pages_show_every_document_once(shelf: Shelf) -> None:
     names = [[one.passage.version.document.name for one in page.shown] for page in pages]
     assert [len(set(some)) for some in names] == [10, 10, 3]
     assert len({name for some in names for name in some}) == 23
-
-
-def test_no_more_is_counted_than_means_something(shelf: Shelf) -> None:
-    shelf.put("long.txt", *["The pump."] * 250)
-    assert shelf.search("pump").passages == MOST_FOUND
 
 
 def test_words_that_nobody_wrote_and_words_that_all_wrote_are_told(shelf: Shelf) -> None:

@@ -34,6 +34,8 @@ _PIECE = re.compile(r"[^-_./,:]+")
 
 
 def folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", text).translate(_DASHES).translate(_UNSEEN).casefold()
 
 
@@ -97,7 +99,8 @@ class Exact:
         self.phrases = [Term(phrase, False) for phrase in asked.phrases]
         self.codes = [Term(code, True) for code in asked.codes]
         self._names = [Term(name, True) for name in asked.names]
-        self._wanted = _worth_marking(asked.words)
+        self._asked = frozenset(token for word in asked.text.split() for token in _tokens(word))
+        self._telling = _telling(asked.words)
 
     def __bool__(self) -> bool:
         return bool(self.phrases or self.codes)
@@ -125,10 +128,14 @@ class Exact:
     def marks(self, text: str) -> list[Span]:
         """What to mark in a text, in order, no two of them touching."""
         found = [span for term in (*self.phrases, *self.codes) for span in term.spans(text)]
-        return _joined([*found, *_words_in(text, self._wanted)])
+        return _joined([*found, *(span for span, _tokens in _words_in(text, self._telling))])
+
+    def words_in(self, text: str) -> list[tuple[Span, frozenset[str]]]:
+        """Where the words of the question stand in a text, and as which of its tokens."""
+        return list(_words_in(text, self._asked))
 
 
-def _worth_marking(words: Sequence[str]) -> frozenset[str]:
+def _telling(words: Sequence[str]) -> frozenset[str]:
     """The tokens of the question's words but those that stand everywhere, unless there are no others."""
     telling = [word for word in words if not _is_common(word)]
     return frozenset(token for word in telling or words for token in _tokens(word))
@@ -140,22 +147,23 @@ def _is_common(word: str) -> bool:
     return len(word) <= SHORT and word.isascii() and word.isalpha() and not word.isupper()
 
 
-def _words_in(text: str, wanted: frozenset[str]) -> Iterator[Span]:
+def _words_in(text: str, wanted: frozenset[str]) -> Iterator[tuple[Span, frozenset[str]]]:
     for match in _WORD.finditer(text):
         word, start = match.group(), match.start()
         found = _tokens(word)
-        if not wanted.intersection(found):
+        shared = wanted.intersection(found)
+        if not shared:
             continue
         if len(found) == 1 or _has_digit(word):
-            yield match.span()
+            yield match.span(), shared
             continue
         # Joined words one by one; a script without spaces by its tokens, which are pairs of characters.
         pieces = [piece.span() for piece in _PIECE.finditer(word)]
         if len(pieces) == 1:
             pieces = [(at, at + 2) for at in range(len(word) - 1)]
         for begin, end in pieces:
-            if wanted.intersection(_tokens(word[begin:end])):
-                yield start + begin, start + end
+            if shared := wanted.intersection(_tokens(word[begin:end])):
+                yield (start + begin, start + end), shared
 
 
 @lru_cache(maxsize=50_000)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -11,20 +12,25 @@ from muniment.documents.models import Passage
 from muniment.documents.queries import Published, published_as, published_passages, texts_of
 from muniment.scope import Scope
 from muniment.search.asked import DOCUMENTS, OF_EACH, OF_ONE, Asked, Narrowing
-from muniment.search.queries import documents_named, documents_within
+from muniment.search.queries import documents_named, documents_within, passages_with
 from workers.answer import fuse
 from workers.answer.exact import Exact, Span, folded
-from workers.answer.retrieve import CANDIDATES, MOST_CANDIDATES, worth_showing
-from workers.engines import Hit, PassageIndex, SparseVector
+from workers.answer.retrieve import worth_showing
+from workers.engines import Hit, IndexFilter, PassageIndex, SparseVector
 from workers.engines.index import filter_for
 from workers.engines.sparse import query_vector, tokens
 
-# Passages counted as found where nothing must be held to the letter; what comes after them is noise.
-MOST_FOUND = 200
+# How many are asked for by each side: twice, three times what pages show, and quicker than for an answer. The
+# second where much is not published any more, the last of those that may hold a phrase.
+CANDIDATES, MOST_CANDIDATES, HOLDERS = 128, 1000, 600
+# With fewer than this left among the best, more are asked for.
+FEW = 50
 # Documents looked into because of their name.
 MOST_NAMED = 20
-# Documents named in one request to the index.
-MOST_DOCUMENTS = 5000
+# Of what is known to share words with the question, but not how many.
+LEAST = 1e-9
+# Documents named in one request to the index; more than MANY are first looked for among the best of all.
+MANY, MOST_DOCUMENTS = 300, 5000
 # A question whose words weigh less, one with the other, stand in more than about half of the passages.
 COMMON = 0.7
 
@@ -67,9 +73,12 @@ def search(
     """
     look = _Look(scope, index, narrowing, dense)
     exact = Exact(asked)
-    usual = look(query_vector(asked.text), CANDIDATES)
-    hits, documents = _published(scope, _with_exact(look, exact, asked, usual))
-    ranked, held = _ranked(scope, exact, asked, hits, documents)
+    for limit in (CANDIDATES, MOST_CANDIDATES):
+        usual = look(query_vector(asked.text), limit)
+        hits, documents = _published(scope, _with_exact(look, exact, asked, usual))
+        if len(hits) >= FEW or len(usual) < limit:
+            break  # else much of what the index knows is not published any more
+    ranked, held = _ranked(scope, exact, asked, hits, fuse.trust(usual), documents)
     groups = _by_document(ranked)
     pages = _pages(groups, narrowing)
     leaf = pages[min(page, len(pages)) - 1] if pages else []
@@ -77,7 +86,7 @@ def search(
     shown = [passages[hit.id] for group in leaf for hit in group if hit.id in passages]
     most = max((hit.words for hit in usual), default=0.0)
     return Results(
-        shown=[_shown(exact, asked, passage) for passage in shown],
+        shown=[_shown(exact, passage) for passage in shown],
         more={} if narrowing.document else _more(groups, leaf),
         passages=len(ranked),
         documents=len(groups),
@@ -96,30 +105,68 @@ class _Look:
         self._documents = documents_within(scope, narrowing)
 
     def __call__(self, words: SparseVector, limit: int) -> list[Hit]:
-        if self._documents is None:
-            return self.among(None, words, limit)
-        documents = sorted(self._documents)
-        parts = (documents[at : at + MOST_DOCUMENTS] for at in range(0, len(documents), MOST_DOCUMENTS))
-        return [hit for part in parts for hit in self.among(part, words, limit)]
+        if self._documents is not None and len(self._documents) > MANY:
+            wide = self._index.search(self._filter(None), self._dense, words, 2 * limit)
+            if self._are_enough(wide, 2 * limit):
+                return [hit for hit in wide if hit.document in self._documents]
+        found = (self._index.search(where, self._dense, words, limit) for where in self._everywhere())
+        return list(chain.from_iterable(found))
 
-    def among(self, documents: Iterable[UUID] | None, words: SparseVector, limit: int) -> list[Hit]:
-        narrowed = self.narrowing
-        where = filter_for(self.scope, narrowed.libraries or None, documents, narrowed.label)
-        return self._index.search(where, self._dense, words, limit)
+    def _are_enough(self, wide: list[Hit], limit: int) -> bool:
+        """Whether enough of the best of all, by meaning and by words, are where this search looks."""
+        sides = (
+            sorted(wide, key=lambda hit: -hit.cosine)[:limit],
+            [hit for hit in wide if hit.words],
+        )
+        return all(
+            len(side) < limit or sum(hit.document in (self._documents or ()) for hit in side) >= FEW
+            for side in sides
+        )
+
+    def by_words(self, words: SparseVector, limit: int) -> list[Hit]:
+        if not words.indices:
+            return []
+        found = (self._index.by_words(where, words, limit) for where in self._everywhere())
+        return list(chain.from_iterable(found))
+
+    def among(self, documents: Iterable[UUID], words: SparseVector, limit: int) -> list[Hit]:
+        return self._index.search(self._filter(documents), self._dense, words, limit)
+
+    def _everywhere(self) -> Iterator[IndexFilter]:
+        if self._documents is None:
+            yield self._filter(None)
+            return
+        documents = sorted(self._documents)
+        for at in range(0, len(documents), MOST_DOCUMENTS):
+            yield self._filter(documents[at : at + MOST_DOCUMENTS])
+
+    def _filter(self, documents: Iterable[UUID] | None) -> IndexFilter:
+        return filter_for(self.scope, self.narrowing.libraries or None, documents, self.narrowing.label)
 
 
 def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> list[Hit]:
     """The usual candidates, and those that hold what was asked to the letter or are of a file named so."""
     found = {hit.id: hit for hit in usual}
-    if words := exact.vector():
-        # Their weight by these words alone cannot be compared with the others'.
-        for hit in look(words, MOST_CANDIDATES if exact.phrases else CANDIDATES):
-            if hit.words:
-                found.setdefault(hit.id, replace(hit, words=0.0))
+    # Their weight by these words alone cannot be compared with the others', so that it does not count.
+    most = HOLDERS if exact.phrases else CANDIDATES
+    holders = look.by_words(exact.vector(), most)
+    if exact.phrases and len(holders) >= most:
+        # A phrase of words that stand everywhere: who holds it need not be among those.
+        holders += _looked_through(look, asked)
+    for hit in holders:
+        found.setdefault(hit.id, replace(hit, words=LEAST))
     if named := documents_named(look.scope, look.narrowing, asked.names, MOST_NAMED):
         for hit in look.among(named, query_vector(asked.text), CANDIDATES):
             found.setdefault(hit.id, hit)
     return list(found.values())
+
+
+def _looked_through(look: _Look, asked: Asked) -> list[Hit]:
+    longest = max(asked.phrases, key=len)
+    return [
+        Hit(passage.id, passage.version.document_id, passage.version_id, cosine=0.0, words=LEAST)
+        for passage in passages_with(look.scope, look.narrowing, longest, FEW)
+    ]
 
 
 def _published(scope: Scope, hits: Sequence[Hit]) -> tuple[list[Hit], dict[UUID, Published]]:
@@ -130,11 +177,16 @@ def _published(scope: Scope, hits: Sequence[Hit]) -> tuple[list[Hit], dict[UUID,
 
 
 def _ranked(
-    scope: Scope, exact: Exact, asked: Asked, hits: list[Hit], documents: dict[UUID, Published]
+    scope: Scope,
+    exact: Exact,
+    asked: Asked,
+    hits: list[Hit],
+    share: float,
+    documents: dict[UUID, Published],
 ) -> tuple[list[Hit], int]:
-    """Best first, and how many of them hold something to the letter."""
+    """Best first, and how many of them hold something to the letter; `share` is the meaning's."""
     names = {document: f"{named.name} {named.title}".strip() for document, named in documents.items()}
-    scores = fuse.fused(hits, fuse.trust(hits), CANDIDATES)
+    scores = fuse.fused(hits, share, CANDIDATES)
     scores = fuse.with_names(scores, hits, fuse.name_evidence(asked.text, names))
     worth = _worth(scope, exact, hits, names)
     kept = [hit for hit in hits if hit.id in worth]
@@ -143,14 +195,15 @@ def _ranked(
     if held and not asked.words:
         # Who asks for a number alone wants that one, and nothing like it.
         return [hit for hit in kept if worth[hit.id]], held
-    return kept if exact.phrases else kept[:MOST_FOUND], held
+    return kept, held
 
 
 def _worth(scope: Scope, exact: Exact, hits: Sequence[Hit], names: dict[UUID, str]) -> dict[UUID, int]:
     """How well each passage fits to the letter; those that miss a phrase are left out."""
     if not exact:
         return dict.fromkeys((hit.id for hit in hits), 0)
-    texts = texts_of(scope, [hit.id for hit in hits])
+    # Who shares no word with the question can only be meant by the document's name.
+    texts = texts_of(scope, [hit.id for hit in hits if hit.words])
     folded_names = {document: folded(name) for document, name in names.items()}
     worth = {hit.id: exact.worth(folded_names[hit.document], folded(texts.get(hit.id, ""))) for hit in hits}
     return {id: value for id, value in worth.items() if value is not None}
@@ -177,14 +230,16 @@ def _more(groups: list[list[Hit]], leaf: list[list[Hit]]) -> dict[UUID, int]:
     return {document: n for document, n in left.items() if n}
 
 
-def _shown(exact: Exact, asked: Asked, passage: Passage) -> Shown:
+def _shown(exact: Exact, passage: Passage) -> Shown:
     """A passage with the sentence that fits best: what is meant to the letter before the number of words."""
-    wanted = set(tokens(asked.text))
+    words = exact.words_in(passage.text)
 
-    def fits(span: Span) -> tuple[int, float]:
-        sentence = passage.text[slice(*span)]
-        held = len(wanted & set(tokens(sentence))) / len(wanted) if wanted else 0.0
-        return exact.held(sentence) if exact else 0, held
+    def fits(span: Span) -> tuple[int, int]:
+        start, end = span
+        letters = exact.held(passage.text[start:end]) if exact else 0
+        held: set[str] = set()
+        held.update(*(tokens for (first, last), tokens in words if start <= first and last <= end))
+        return letters, len(held)
 
     best = max(worth_showing(passage), key=fits, default=(0, 0))
     return Shown(passage, best, exact.marks(passage.text))

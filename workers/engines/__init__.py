@@ -96,6 +96,9 @@ class PassageIndex(Protocol):
     ) -> list[Hit]:
         """The `limit` best by meaning and the `limit` best by words, each once, in no order."""
 
+    def by_words(self, where: IndexFilter, sparse: SparseVector, limit: int) -> list[Hit]:
+        """The `limit` best by words, best first; how near they are by meaning is not told."""
+
     def count(self, tenant: UUID, version: UUID) -> int: ...
 
     def delete_versions(self, tenant: UUID, versions: Sequence[UUID]) -> None: ...

@@ -11,6 +11,7 @@ import json
 import ssl
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -241,6 +242,22 @@ class QdrantIndex:
             ]
         answers = self._client.query_batch_points(self.collection, requests)
         return _hits(*(answer.points for answer in answers))
+
+    @_typed_errors
+    def by_words(self, where: IndexFilter, sparse: SparseVector, limit: int) -> list[Hit]:
+        if not sparse.indices or not where.libraries or (where.documents is not None and not where.documents):
+            return []
+        corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
+        request = models.QueryRequest(
+            query=models.NearestQuery(nearest=_sparse(sparse)),
+            using=WORDS,
+            params=models.SearchParams(idf=corpus),
+            filter=_visible(where),
+            limit=limit,
+            with_payload=["document", "version"],
+        )
+        (answer,) = self._client.query_batch_points(self.collection, [request])
+        return [replace(_hit(point, point.score), cosine=0.0) for point in answer.points]
 
     @_typed_errors
     def count(self, tenant: UUID, version: UUID) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from muniment.documents.forms import KINDS
-from muniment.documents.models import Document, VersionState
+from muniment.documents.models import Document, Passage, VersionState
 from muniment.documents.queries import visible_documents, with_endings
 from muniment.scope import Scope
 from muniment.search.asked import Narrowing
@@ -31,6 +31,17 @@ def documents_named(scope: Scope, narrowing: Narrowing, names: Collection[str], 
     for name in names:
         named |= Q(name__icontains=name) | Q(title__icontains=name)
     return frozenset(_narrowed(scope, narrowing).filter(named).values_list("pk", flat=True)[:most])
+
+
+def passages_with(scope: Scope, narrowing: Narrowing, words: str, most: int) -> list[Passage]:
+    """At most `most` published passages whose text has these words in a row: every text is looked through."""
+    found = Passage.objects.filter(
+        tenant=scope.tenant,
+        text__icontains=words,
+        version__document__in=_narrowed(scope, narrowing),
+        version__document__current=F("version"),
+    )
+    return list(found.select_related("version")[:most])
 
 
 def _narrowed(scope: Scope, narrowing: Narrowing) -> QuerySet[Document]:
