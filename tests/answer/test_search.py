@@ -179,6 +179,16 @@ def test_a_phrase_of_words_that_stand_everywhere_is_found(
     assert shelf.names(f'"{PHRASE}"') == ["holding.txt"]
 
 
+def test_texts_are_looked_through_only_when_the_index_cannot_tell(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "HOLDERS", 5)
+    monkeypatch.delattr(searching, "passages_with")
+    shelf.fill("Doors of the house.", times=9)
+    shelf.put("holding.txt", "The doors close at ten.")
+    assert shelf.names(f'"{PHRASE}"') == ["holding.txt"]
+
+
 def test_a_phrase_in_a_name_is_held_too(shelf: Shelf) -> None:
     shelf.put("Green door.txt", "Of something else.")
     assert shelf.names('"green door"') == ["Green door.txt"]

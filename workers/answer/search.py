@@ -150,8 +150,7 @@ def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> li
     # Their weight by these words alone cannot be compared with the others', so that it does not count.
     most = HOLDERS if exact.phrases else CANDIDATES
     holders = look.by_words(exact.vector(), most)
-    if exact.phrases and len(holders) >= most:
-        # A phrase of words that stand everywhere: who holds it need not be among those.
+    if exact.phrases and len(holders) >= most and not _are_all(look.scope, exact, holders):
         holders += _looked_through(look, asked)
     for hit in holders:
         found.setdefault(hit.id, replace(hit, words=LEAST))
@@ -161,7 +160,15 @@ def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> li
     return list(found.values())
 
 
+def _are_all(scope: Scope, exact: Exact, best: list[Hit]) -> bool:
+    """Whether those with the words of a phrase, best first, end long after the last that holds it."""
+    texts = texts_of(scope, [hit.id for hit in best])
+    held = [at for at, hit in enumerate(best) if exact.worth("", folded(texts.get(hit.id, ""))) is not None]
+    return bool(held) and held[-1] < len(best) / 2
+
+
 def _looked_through(look: _Look, asked: Asked) -> list[Hit]:
+    """Holders of a phrase whose words stand everywhere, so that the index cannot tell them from others."""
     longest = max(asked.phrases, key=len)
     return [
         Hit(passage.id, passage.version.document_id, passage.version_id, cosine=0.0, words=LEAST)
