@@ -15,7 +15,7 @@ def results(page: Page) -> Locator:
 
 
 def test_results_are_walked_and_opened_with_keys_alone(staff: Page) -> None:
-    staff.goto("/documents/")
+    staff.goto("/profile")
     keys = staff.keyboard
     keys.press("/")
     field = staff.get_by_label("Words")
@@ -47,6 +47,7 @@ def test_results_are_walked_and_opened_with_keys_alone(staff: Page) -> None:
 def test_a_chosen_filter_searches_at_once_and_is_in_the_address(staff: Page) -> None:
     staff.goto("/search?q=incident")
     kind = staff.get_by_label("Type")
+    kind.focus()
     kind.select_option("pdf")
     expect(results(staff).get_by_role("heading")).to_have_count(1)
     expect(results(staff)).to_contain_text("incident-reporting.pdf")

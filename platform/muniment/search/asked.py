@@ -13,7 +13,7 @@ from uuid import UUID
 from muniment.documents.forms import KINDS
 
 # A pasted page is searched by its beginning: more words say nothing more, and the embedder reads no further.
-MOST_WORDS, MOST_CHARS = 200, 2000
+MOST_WORDS, MOST_CHARS, READ_CHARS = 200, 2000, 4000
 # Each costs a look at every candidate's text.
 MOST_EXACT = 8
 # Documents of a page of results, the passages shown of each, and passages of a page of one document alone.
@@ -58,7 +58,7 @@ class Asked:
 
 def asked(typed: str) -> Asked:
     """Take apart what was typed; nothing that can be typed is an error."""
-    words = "".join(map(_seen, typed[: 2 * MOST_CHARS])).translate(_MARKS).split()
+    words = "".join(map(_seen, typed[:READ_CHARS])).translate(_MARKS).split()
     kept = " ".join(words[:MOST_WORDS])[:MOST_CHARS]
     phrases = _once(found for found in (" ".join(p.split()) for p in _PHRASE.findall(kept)) if _says(found))
     rest = _PHRASE.sub(" ", kept)
@@ -69,7 +69,7 @@ def asked(typed: str) -> Asked:
         phrases=phrases[:MOST_EXACT],
         codes=tuple(filter(_is_code, others))[:MOST_EXACT],
         words=tuple(word for word in others if word and not _is_code(word)),
-        cut=len(words) > MOST_WORDS or len(kept) == MOST_CHARS or len(typed) > 2 * MOST_CHARS,
+        cut=len(words) > MOST_WORDS or len(kept) == MOST_CHARS or len(typed) > READ_CHARS,
         operators=bool(_OPERATOR.search(rest)),
     )
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from muniment.documents.forms import KINDS
 from muniment.scope import Scope
-from muniment.search.asked import Narrowing
+from muniment.search.asked import READ_CHARS, Narrowing
 from muniment.tenancy.models import LABELS
 from muniment.tenancy.queries import readable_libraries
 
@@ -24,7 +24,16 @@ class SearchForm(forms.Form):
     q = forms.CharField(
         label=_("Words"),
         required=False,
-        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "autofocus": True}),
+        # What a browser sends fits into an address; of what comes otherwise the beginning is read.
+        widget=forms.TextInput(
+            attrs={
+                "type": "search",
+                "autocomplete": "off",
+                "autofocus": True,
+                "maxlength": READ_CHARS,
+                "aria-keyshortcuts": "/",
+            }
+        ),
     )
     library = forms.ChoiceField(label=_("Library"), required=False)
     kind = forms.ChoiceField(

@@ -28,7 +28,7 @@ from muniment.search.forms import SearchForm
 from muniment.search.services import Found, Group, Results
 from muniment.tenancy.queries import library_by_slug
 
-# No search has more pages: the best 200 passages, or of a phrase 1,000, by documents.
+# No search has more pages.
 MOST_PAGES = 100
 
 
