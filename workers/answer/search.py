@@ -22,7 +22,7 @@ from workers.engines.sparse import query_vector, tokens
 
 # How many are asked for by each side: twice, three times what pages show, and quicker than for an answer. The
 # second where much is not published any more, the last of those that may hold a phrase.
-CANDIDATES, MOST_CANDIDATES, HOLDERS = 128, 1000, 600
+CANDIDATES, MOST_CANDIDATES, HOLDERS = 128, 1000, 400
 # With fewer than this left among the best, more are asked for.
 FEW = 50
 # Documents looked into because of their name.
@@ -78,7 +78,7 @@ def search(
         hits, documents = _published(scope, _with_exact(look, exact, asked, usual))
         if len(hits) >= FEW or len(usual) < limit:
             break  # else much of what the index knows is not published any more
-    ranked, held = _ranked(scope, exact, asked, hits, fuse.trust(usual), documents)
+    ranked, held = _ranked(look, exact, asked, hits, fuse.trust(usual), documents)
     groups = _by_document(ranked)
     pages = _pages(groups, narrowing)
     leaf = pages[min(page, len(pages)) - 1] if pages else []
@@ -103,6 +103,7 @@ class _Look:
         self.scope, self.narrowing = scope, narrowing
         self._index, self._dense = index, dense
         self._documents = documents_within(scope, narrowing)
+        self._texts: dict[UUID, str] = {}
 
     def __call__(self, words: SparseVector, limit: int) -> list[Hit]:
         if self._documents is not None and len(self._documents) > MANY:
@@ -132,6 +133,12 @@ class _Look:
     def among(self, documents: Iterable[UUID], words: SparseVector, limit: int) -> list[Hit]:
         return self._index.search(self._filter(documents), self._dense, words, limit)
 
+    def folded(self, ids: Iterable[UUID]) -> dict[UUID, str]:
+        """Texts as they are compared; each is read once a search."""
+        missing = [id for id in ids if id not in self._texts]
+        self._texts |= {id: folded(text) for id, text in texts_of(self.scope, missing).items()}
+        return self._texts
+
     def _everywhere(self) -> Iterator[IndexFilter]:
         if self._documents is None:
             yield self._filter(None)
@@ -150,7 +157,7 @@ def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> li
     # Their weight by these words alone cannot be compared with the others', so that it does not count.
     most = HOLDERS if exact.phrases else CANDIDATES
     holders = look.by_words(exact.vector(), most)
-    if exact.phrases and len(holders) >= most and not _are_all(look.scope, exact, holders):
+    if exact.phrases and len(holders) >= most and not _are_all(look, exact, holders):
         holders += _looked_through(look, asked)
     for hit in holders:
         found.setdefault(hit.id, replace(hit, words=LEAST))
@@ -160,10 +167,10 @@ def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> li
     return list(found.values())
 
 
-def _are_all(scope: Scope, exact: Exact, best: list[Hit]) -> bool:
+def _are_all(look: _Look, exact: Exact, best: list[Hit]) -> bool:
     """Whether those with the words of a phrase, best first, end long after the last that holds it."""
-    texts = texts_of(scope, [hit.id for hit in best])
-    held = [at for at, hit in enumerate(best) if exact.worth("", folded(texts.get(hit.id, ""))) is not None]
+    texts = look.folded(hit.id for hit in best)
+    held = [at for at, hit in enumerate(best) if exact.worth("", texts.get(hit.id, "")) is not None]
     return bool(held) and held[-1] < len(best) / 2
 
 
@@ -184,7 +191,7 @@ def _published(scope: Scope, hits: Sequence[Hit]) -> tuple[list[Hit], dict[UUID,
 
 
 def _ranked(
-    scope: Scope,
+    look: _Look,
     exact: Exact,
     asked: Asked,
     hits: list[Hit],
@@ -195,7 +202,7 @@ def _ranked(
     names = {document: f"{named.name} {named.title}".strip() for document, named in documents.items()}
     scores = fuse.fused(hits, share, CANDIDATES)
     scores = fuse.with_names(scores, hits, fuse.name_evidence(asked.text, names))
-    worth = _worth(scope, exact, hits, names)
+    worth = _worth(look, exact, hits, names)
     kept = [hit for hit in hits if hit.id in worth]
     kept.sort(key=lambda hit: (-worth[hit.id], -scores[hit.id], hit.id))
     held = sum(value > 0 for value in worth.values())
@@ -205,14 +212,14 @@ def _ranked(
     return kept, held
 
 
-def _worth(scope: Scope, exact: Exact, hits: Sequence[Hit], names: dict[UUID, str]) -> dict[UUID, int]:
+def _worth(look: _Look, exact: Exact, hits: Sequence[Hit], names: dict[UUID, str]) -> dict[UUID, int]:
     """How well each passage fits to the letter; those that miss a phrase are left out."""
     if not exact:
         return dict.fromkeys((hit.id for hit in hits), 0)
     # Who shares no word with the question can only be meant by the document's name.
-    texts = texts_of(scope, [hit.id for hit in hits if hit.words])
+    texts = look.folded(hit.id for hit in hits if hit.words)
     folded_names = {document: folded(name) for document, name in names.items()}
-    worth = {hit.id: exact.worth(folded_names[hit.document], folded(texts.get(hit.id, ""))) for hit in hits}
+    worth = {hit.id: exact.worth(folded_names[hit.document], texts.get(hit.id, "")) for hit in hits}
     return {id: value for id, value in worth.items() if value is not None}
 
 
