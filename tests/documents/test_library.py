@@ -11,7 +11,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from muniment.documents import services
+from muniment.documents.forms import KINDS
 from muniment.documents.models import Document, Version, VersionState
+from muniment.documents.presentation import ACCEPT
 from muniment.documents.progress import Progress, work
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Kind
@@ -306,3 +308,7 @@ def test_a_deleted_library_is_gone_at_once(house: House) -> None:
     client = signed_in(house.reader)
     assert client.get("/libraries/handbook/").status_code == 404
     assert client.get(f"/documents/{document.id}").status_code == 404
+
+
+def test_every_type_of_file_that_can_be_uploaded_can_be_found_by_its_type() -> None:
+    assert {ending for _name, endings in KINDS.values() for ending in endings} == set(ACCEPT.split(","))

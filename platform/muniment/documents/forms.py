@@ -13,10 +13,15 @@ from muniment.tenancy.queries import readable_libraries
 
 KINDS = {
     "pdf": (_("PDF"), (".pdf",)),
-    "text": (_("Text"), (".docx", ".odt", ".md", ".markdown", ".txt", ".html", ".htm")),
+    "text": (
+        _("Text"),
+        (".docx", ".odt", ".rtf", ".epub", ".md", ".markdown", ".rst", ".txt", ".log", ".html", ".htm"),
+    ),
     "slides": (_("Slides"), (".pptx",)),
-    "tables": (_("Tables"), (".xlsx", ".csv", ".tsv")),
-    "mail": (_("Mail"), (".eml",)),
+    "tables": (_("Tables"), (".xlsx", ".xls", ".csv", ".tsv")),
+    "mail": (_("Mail"), (".eml", ".msg")),
+    "pictures": (_("Pictures"), (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")),
+    "data": (_("Data"), (".json", ".xml")),
 }
 
 
