@@ -252,7 +252,7 @@ class Mending(Case):
     def prepare(self) -> None:
         version = self.upload()
         do_everything()
-        index = connect.index(384)
+        index = connect.index(384, 1)
         lost = list(version.passages.values_list("id", flat=True))[:1]
         index.delete_points(version.tenant, lost)
         blobs.blob_path(version.tenant, os.urandom(32).hex()).write_bytes(b"nobody's")

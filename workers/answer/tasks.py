@@ -15,6 +15,7 @@ from muniment.accounts.services import scope_of_person
 from muniment.jobs.replies import reply
 from muniment.scope import Origin
 from muniment.wall import within
+from workers import generations
 from workers.answer import pipeline
 from workers.answer.retrieve import best_by_words, find
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
@@ -45,11 +46,11 @@ def search(key: str, question: str) -> None:
 
 def _hits(asked: dict[str, Any]) -> list[dict[str, Any]]:
     person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
-    engine = connect.engine()
+    generation = generations.serving()
     found = find(
         scope_of_person(person, Origin(kind="person")),
-        engine,
-        connect.index(engine.facts().dimension),
+        generations.embed_with(connect.engine(), generation),
+        generations.index_of(generation),
         asked["query"],
         int(asked["limit"]),
         [UUID(library) for library in asked["libraries"]] or None,

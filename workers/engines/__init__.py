@@ -6,7 +6,7 @@ Only modules of this package know a vendor. Everything else speaks these values 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -153,6 +153,9 @@ class Finished:
 
 ChatEvent = Waiting | Token | Finished
 
+# Texts to vectors, with the embedder chosen already.
+Embed = Callable[[Sequence[str]], list[list[float]]]
+
 
 class Engine(Protocol):
     def facts(self) -> EngineFacts: ...
@@ -163,8 +166,8 @@ class Engine(Protocol):
     def prompt_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Tokens of the whole prompt after the model's chat template."""
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector of length one for each text."""
+    def embed(self, texts: Sequence[str], embedder: str = "") -> list[list[float]]:
+        """One vector of length one for each text, by an embedder's name or hash; "" is the first."""
 
     def speed_trial(self) -> tuple[float, float]:
         """Prompt and output tokens a second, measured in about ten seconds."""

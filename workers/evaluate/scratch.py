@@ -22,6 +22,7 @@ from muniment.tenancy.models import EVALUATION, Level, Library, Tenant
 from muniment.tenancy.queries import all_libraries
 from muniment.tenancy.services import create_library, create_tenant, give_access, scope_of
 from muniment.wall import within
+from workers import generations
 from workers.evaluate.dataset import File
 from workers.ingest.pipeline import passage_id
 
@@ -122,11 +123,12 @@ def _made_otherwise(newest: dict[str, Version]) -> set[str]:
     """Documents whose passages another embedder or another way of splitting made."""
     published = {v.id: v for v in newest.values() if v.state == VersionState.PUBLISHED}
     libraries = {version.document.library_id for version in published.values()}
+    generation = generations.serving()
     first = Passage.objects.filter(version__document__library__in=libraries, ordinal=0)
     return {
         published[version].document.name
         for id, version, sha256 in first.values_list("id", "version", "sha256")
-        if version in published and id != passage_id(published[version], 0, sha256)
+        if version in published and id != passage_id(generation, published[version], 0, sha256)
     }
 
 

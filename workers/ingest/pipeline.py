@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID, uuid5
 
-from django.conf import settings
 from django.db import transaction
 
 from muniment.documents import services as documents
 from muniment.documents.blobs import blob_path
 from muniment.documents.layout import HEADING_SEPARATOR, pack_words
-from muniment.documents.models import IN_WORK, Document, Page, Passage, Version, VersionState
+from muniment.documents.models import IN_WORK, Document, Generation, Page, Passage, Version, VersionState
 from muniment.jobs import services as jobs
 from muniment.pages.errors import Conflict
 from muniment.scope import Scope
 from muniment.tenancy.services import system_scope
-from workers.engines import Point, catalogue, connect
+from workers import generations
+from workers.engines import Point
 from workers.engines.sparse import passage_vector
 from workers.ingest.document import Piece, ReadDocument
 from workers.ingest.errors import KilledReader, ReadError
@@ -34,8 +34,6 @@ from workers.leases import Lease
 
 log = logging.getLogger(__name__)
 
-# Part of every passage's id: another way to split or embed makes other points.
-SPLITTER_VERSION = 1
 NAMESPACE = UUID("6f6a1f0e-3c0d-4b52-9d4e-2a9f6c1b7e55")
 # A worker that dies again and again over the same document leaves it aside.
 MOST_ATTEMPTS = 5
@@ -83,9 +81,7 @@ def ingest(lease: Lease) -> None:
 def _give_up(scope: Scope, version: Version, code: str) -> None:
     """What an earlier try wrote into the index goes first: a document that failed has no passages there."""
     if version.passage_count:
-        connect.index(catalogue.model(settings.EMBEDDER).dimension).delete_versions(
-            version.tenant, [version.id]
-        )
+        generations.index_of(generations.serving()).delete_versions(version.tenant, [version.id])
     documents.fail(scope, version, code)
     documents.tell(version, {"stage": VersionState.FAILED.value, "code": code})
 
@@ -106,13 +102,14 @@ def _read(lease: Lease, version: Version) -> None:
     # A table of one page is read without a word; another worker must not begin with it meanwhile.
     with lease.kept(limits.wall + STORE_SECONDS):
         read = read_in_child(path, version.document.name, limits, _reporter(lease, version, "reading"))
-        embedder = connect.passage_embedder()
+        generation = generations.serving()
+        embedder = generations.embedder_of(generation)
         limit = embedder.max_tokens - CONTEXT_TOKENS
         pieces = split(read, embedder.count_tokens, target=round(limit * TARGET_SHARE), limit=limit)
         documents.store_text(
             version,
             _pages(version, read),
-            _passages(version, pieces),
+            _passages(generation, version, pieces),
             read.title,
             media_type=read.media_type[:100],
             warnings=read.warnings[:50],
@@ -150,17 +147,17 @@ def _pages(version: Version, read: ReadDocument) -> Iterator[Page]:
         )
 
 
-def passage_id(version: Version, ordinal: int, sha256: str) -> UUID:
+def passage_id(generation: Generation, version: Version, ordinal: int, sha256: str) -> UUID:
     """It follows from the text, the embedder and the way of splitting: another of these makes another."""
-    name = f"{version.tenant}|{version.id}|{ordinal}|{sha256}|{settings.EMBEDDER}|{SPLITTER_VERSION}"
-    return uuid5(NAMESPACE, name)
+    made = f"{generation.embedder}|{generation.splitter}"
+    return uuid5(NAMESPACE, f"{version.tenant}|{version.id}|{ordinal}|{sha256}|{made}")
 
 
-def _passages(version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
+def _passages(generation: Generation, version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
     for piece in pieces:
         sha256 = hashlib.sha256(piece.text.encode()).hexdigest()
         yield Passage(
-            id=passage_id(version, piece.ordinal, sha256),
+            id=passage_id(generation, version, piece.ordinal, sha256),
             tenant=version.tenant,
             version=version,
             ordinal=piece.ordinal,
@@ -176,8 +173,8 @@ def _passages(version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
 
 def _embed(version: Version, report: Callable[[int, int], None]) -> None:
     """Vectors for every passage, written and counted. Raises `IndexMiscounts` where the count is off."""
-    embedder = connect.passage_embedder()
-    index = connect.index(embedder.dimension)
+    generation = generations.serving()
+    embedder, index = generations.embedder_of(generation), generations.index_of(generation)
     document = Document.objects.get(pk=version.document_id)
     total, done = version.passage_count, 0
     for batch in passage_batches(version):
@@ -253,7 +250,7 @@ def reindex(lease: Lease) -> None:
     if job.attempt > MOST_ATTEMPTS:
         jobs.fail(job, "interrupted")
         return
-    index = connect.index(connect.passage_embedder().dimension)
+    index = generations.index_of(generations.serving())
     if index.count(version.tenant, version.id) > version.passage_count:
         index.delete_versions(version.tenant, [version.id])
     _embed(version, lambda done, total: lease.beat())
@@ -267,7 +264,7 @@ def remove(lease: Lease) -> None:
     """A replaced version loses its points; a deleted one also its text, pictures and bytes."""
     job = lease.job
     version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
-    index = connect.index(connect.passage_embedder().dimension)
+    index = generations.index_of(generations.serving())
     points = index.count(version.tenant, version.id)
     index.delete_versions(version.tenant, [version.id])
     if version.state == VersionState.DELETED:
@@ -280,5 +277,5 @@ def remove(lease: Lease) -> None:
 def move(lease: Lease) -> None:
     """Library and label of a document's points follow the database."""
     document = Document.objects.get(pk=lease.job.subject, tenant=lease.job.tenant)
-    index = connect.index(connect.passage_embedder().dimension)
+    index = generations.index_of(generations.serving())
     index.move_document(document.tenant, document.id, document.library_id, document.label)

@@ -16,7 +16,7 @@ from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.registry.queries import present_engine, supervised
 from muniment.tenancy.queries import each_tenant
-from workers import preflight
+from workers import generations, preflight
 from workers.engines import (
     EngineFacts,
     EngineUnavailable,
@@ -90,7 +90,7 @@ def index() -> Iterator[Finding]:
     from workers.engines.index import IndexRefused
 
     try:
-        found = connect.index(catalogue.model(settings.EMBEDDER).dimension)
+        found = generations.index_of(generations.serving())
         compared, wrong = _miscounted(found)
     except IndexLocked as error:
         yield bad("index", str(error))

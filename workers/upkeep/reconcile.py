@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from uuid import UUID
 
-from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
@@ -28,7 +27,8 @@ from muniment.registry.services import store_report
 from muniment.scope import Role, Scope
 from muniment.tenancy.queries import each_tenant
 from muniment.tenancy.services import system_scope
-from workers.engines import IndexUnavailable, PassageIndex, catalogue, connect
+from workers import generations
+from workers.engines import IndexUnavailable, PassageIndex, connect
 from workers.engines.errors import ModelMissing
 from workers.upkeep import files, points, rows
 from workers.upkeep.difference import REPORT, Difference, Report, What
@@ -154,7 +154,7 @@ def _index_if_there() -> PassageIndex | None:
 
 
 def _index() -> PassageIndex:
-    return connect.index(catalogue.model(settings.EMBEDDER).dimension)
+    return generations.index_of(generations.serving())
 
 
 def _differs(index: PassageIndex, version: Version) -> bool:

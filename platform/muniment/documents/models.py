@@ -1,4 +1,4 @@
-"""Documents, their versions, pages and passages, and uploads on their way in."""
+"""Documents, their versions, pages and passages, uploads on their way in, and what the index is made with."""
 
 from __future__ import annotations
 
@@ -149,3 +149,42 @@ class Upload(models.Model):
     replaces = models.ForeignKey(Document, models.CASCADE, null=True, related_name="+")
     document = models.ForeignKey(Document, models.CASCADE, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class GenerationState(models.TextChoices):
+    BUILDING = "building", _("being built")
+    SERVING = "serving", _("in use")
+    RETIRED = "retired", _("replaced")
+    REMOVED = "removed", _("removed")
+
+
+class Generation(models.Model):
+    """One making of the passage index, for all tenants: with what it was made, and whether it answers.
+
+    One serves, and at most one is built beside it. A retired one is still in the index for whoever is just
+    asking it; the row of a removed one stays, because receipts of answers name its number. `splitter` and
+    `words` are versions of the ways to cut text and to weigh words, `documents` and `built` how many are to
+    be in it and are.
+    """
+
+    number = models.PositiveIntegerField(primary_key=True)
+    state = models.CharField(max_length=16, choices=GenerationState.choices)
+    embedder = models.CharField(max_length=120)
+    embedder_sha256 = models.CharField(max_length=64)
+    dimension = models.PositiveIntegerField()
+    splitter = models.PositiveSmallIntegerField()
+    words = models.PositiveSmallIntegerField()
+    documents = models.PositiveIntegerField(default=0)
+    built = models.PositiveIntegerField(default=0)
+    begun_at = models.DateTimeField(auto_now_add=True)
+    served_at = models.DateTimeField(null=True)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"],
+                condition=Q(state__in=(GenerationState.BUILDING, GenerationState.SERVING)),
+                name="generation_state_once",
+            )
+        ]
