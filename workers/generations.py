@@ -34,6 +34,11 @@ def serving() -> Generation:
     return generations.serving() or generations.begin_first(wanted())
 
 
+def kept() -> list[Generation]:
+    """All that the index has; the first one of a new installation among them."""
+    return generations.kept() or [serving()]
+
+
 def index_of(generation: Generation) -> PassageIndex:
     """Raises `IndexUnavailable`."""
     return connect.index(generation.dimension, generation.number)

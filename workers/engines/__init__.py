@@ -87,6 +87,9 @@ class PassageIndex(Protocol):
     def ensure(self) -> None:
         """Create the collection and its payload indexes where they are missing."""
 
+    def drop(self) -> None:
+        """Remove the collection with all its points; one that is gone already is no fault."""
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points and wait until they are durable; the same id overwrites itself."""
 
@@ -95,7 +98,8 @@ class PassageIndex(Protocol):
     ) -> list[Hit]:
         """The `limit` best by meaning and the `limit` best by words, each once, in no order."""
 
-    def count(self, tenant: UUID, version: UUID) -> int: ...
+    def count(self, tenant: UUID, version: UUID | None = None) -> int:
+        """Points of a version, or all of a tenant."""
 
     def delete_versions(self, tenant: UUID, versions: Sequence[UUID]) -> None: ...
 

@@ -139,7 +139,7 @@ def _passages(corpus: Corpus) -> list[Unit]:
     units = []
     for id, version in corpus.versions.items():
         document = version.document
-        for passage in version.passages.order_by("ordinal"):
+        for passage in version.own_passages.order_by("ordinal"):
             units.append(Unit(id, passage.page, passage.text, searched_text(document, passage)))
     return units
 
@@ -175,5 +175,5 @@ def _title(document: Document) -> str:
 
 
 def _stored_text(version: Version) -> str:
-    end = version.passages.order_by("-ordinal").values_list("end", flat=True).first() or 0
+    end = version.own_passages.order_by("-ordinal").values_list("end", flat=True).first() or 0
     return text_of(version, 0, end)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from uuid import UUID
 
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from muniment.audit import actions
 from muniment.audit.services import Thing, record
-from muniment.documents.models import Version, VersionState
+from muniment.documents.generations import building
+from muniment.documents.models import Generation, Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.pages.errors import Forbidden
@@ -67,9 +67,9 @@ def _give_way() -> None:
 def compare(mend: bool = True, request_id: str = "") -> Report:
     """Find every difference, and with `mend` mend it; what was found is kept for the doctor then."""
     report = Report()
-    index = _index_if_there()
-    report.index_compared = index is not None
-    for difference in _all(report, index):
+    indexes = _indexes_if_there()
+    report.index_compared = bool(indexes)
+    for difference in _all(report, indexes):
         mended = mend and _mend(difference, request_id)
         report.add(difference, mended)
         log.warning(
@@ -80,15 +80,15 @@ def compare(mend: bool = True, request_id: str = "") -> Report:
     return report
 
 
-def _all(report: Report, index: PassageIndex | None) -> Iterator[Difference]:
+def _all(report: Report, indexes: Sequence[tuple[Generation, PassageIndex]]) -> Iterator[Difference]:
     """The index first: its foreign points are the one thing that cannot wait."""
-    looks: list[Callable[[UUID], Iterator[Difference]]] = [rows.look, files.look]
-    if index is not None:
-        looks.insert(0, lambda tenant: _while_there(report, points.look(tenant, index)))
-    for look in looks:
+    for generation, index in indexes:
+        for tenant in each_tenant():
+            yield from _while_there(report, points.look(points.Side(tenant.id, generation, index)))
+    for look in (rows.look, files.look):
         for tenant in each_tenant():
             yield from look(tenant.id)
-    if index is not None:
+    for _generation, index in indexes:
         yield from _while_there(report, points.look_for_strays(index))
     yield from files.look_for_strangers()
     yield from rows.look_for_stuck_work()
@@ -146,11 +146,13 @@ def everything() -> int:
     return ordered
 
 
-def _index_if_there() -> PassageIndex | None:
+def _indexes_if_there() -> list[tuple[Generation, PassageIndex]]:
+    """What answers, and what is built beside it."""
     try:
-        return _index()
+        live = filter(None, (generations.serving(), building()))
+        return [(generation, generations.index_of(generation)) for generation in live]
     except (IndexUnavailable, ModelMissing):
-        return None
+        return []
 
 
 def _index() -> PassageIndex:
