@@ -55,9 +55,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / default.name).symlink_to(default.place)
     small = make_embedder(folder / "small", default.place)
     before, django_settings.MODELS_DIR = django_settings.MODELS_DIR, folder
-    own_models.enter(
-        own_models.describe(small, name="small", family="bert", licence="ours", context=256, dimension=32)
-    )
+    own_models.enter(own_models.describe(small, name="small", family="bert", licence="ours", context=256))
     django_settings.MODELS_DIR = before
     return folder
 
