@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ from uuid import uuid4
 import pytest
 import redis
 from django.conf import settings as django_settings
+from django.core.management import call_command
 
 from muniment.conversations.models import Conversation, Source, Turn
 from muniment.documents import generations as rows
@@ -557,3 +559,47 @@ def test_an_embedder_that_is_not_there_begins_nothing(house: House, tmp_path: Pa
     with pytest.raises(ModelMissing, match="models get small"):
         reindex.begin_if_needed(house.admin)
     assert rows.building() is None
+
+
+class TestTheCommands:
+    def test_reindex_begins_another_index_and_says_how_it_goes_on(
+        self, house: House, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        house.settings.EMBEDDER = "small"
+        call_command("reindex", "--no-wait")
+        said = capsys.readouterr().out
+        assert "Index 2 is built with small; until then the one before answers." in said
+        assert "It goes on by itself" in said
+
+    def test_reindex_watches_until_it_answers(
+        self, house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In place of a pause, the clock and the workers get on."""
+        steps = iter([building.go_on, do_all, building.go_on])
+        monkeypatch.setattr(time, "sleep", lambda seconds: next(steps)())
+        house.settings.EMBEDDER = "small"
+        call_command("reindex")
+        said = capsys.readouterr().out.splitlines()
+        assert said[1:] == ["0 of 6 documents", "6 of 6 documents", "Index 2 answers now."]
+
+    def test_reindex_without_a_change_writes_the_same_index_again(
+        self, house: House, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        call_command("reindex")
+        assert "6 documents are indexed again" in capsys.readouterr().out
+        assert rows.building() is None
+
+    def test_models_says_what_each_tenant_uses(
+        self, house: House, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        house.change_embedder()
+        building.go_on()
+        do(Job.objects.filter(kind=Kind.BUILD)[0])
+        call_command("models")
+        said = capsys.readouterr().out.splitlines()
+        sha256 = catalogue.model("small").sha256
+        first, second = sorted(tenant.slug for tenant in Tenant.objects.all())
+        assert said[0].startswith("Index 1 (in use): all-minilm-l6-v2, 384 numbers, SHA-256 ")
+        assert {f"    {first}: 3 documents", f"    {second}: 3 documents"} <= set(said)
+        assert f"Index 2 (being built): small, 32 numbers, SHA-256 {sha256}" in said
+        assert sorted(line.partition(": ")[2] for line in said[4:]) == ["0 documents", "1 documents"]
