@@ -29,8 +29,8 @@ from workers.upkeep.points import is_open
 
 log = logging.getLogger(__name__)
 
-# Jobs ordered at once: the queue never runs dry between two looks, and uploads find their place in it.
-ORDERED_AT_ONCE = 500
+# Jobs ordered at once: the queue hardly runs dry between two looks, and an upload waits for no more of them.
+ORDERED_AT_ONCE = 100
 PIECE = 500
 # A search and an answer's retrieval are over by then.
 GRACE = timedelta(minutes=2)
