@@ -39,8 +39,8 @@ from workers.ingest import pipeline, tasks
 from workers.ingest.document import Block, ReadDocument
 from workers.ingest.document import Page as ReadPage
 from workers.leases import Lease
-from workers.upkeep import building, parts, reconcile, reindex
-from workers.upkeep.difference import What
+from workers.upkeep import building, parts, points, reconcile, reindex
+from workers.upkeep.difference import Difference, What
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -474,6 +474,24 @@ def test_reconcile_knows_both(house: House) -> None:
     assert whole(generations.serving())
     house.finish()
     assert whole(new)
+
+
+def test_a_switch_in_the_middle_of_a_comparison_is_no_difference(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.change_embedder()
+    building.go_on()
+    do_all()
+    real = points.look
+
+    def after_the_switch(side: points.Side) -> Iterator[Difference]:
+        house.finish()
+        yield from real(side)
+
+    monkeypatch.setattr(points, "look", after_the_switch)
+    assert not reconcile.compare().found
+    assert generations.serving().number == 2
+    assert not Job.objects.filter(kind=Kind.REINDEX, state=State.READY).exists()
 
 
 def test_after_a_restore_nothing_of_what_was_being_built_is_believed(house: House) -> None:

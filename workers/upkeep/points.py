@@ -27,7 +27,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, QuerySet
 
-from muniment.documents.generations import unmark
+from muniment.documents.generations import is_still, unmark
 from muniment.documents.models import (
     IN_WORK,
     Generation,
@@ -101,7 +101,10 @@ def look(side: Side) -> Iterator[Difference]:
     """Every difference of one tenant, within whose wall this is called. Raises `IndexUnavailable`."""
     suspects = _suspects(side)
     while some := list(islice(suspects, LOOKED_AT_AGAIN)):
-        yield from _decided(side, some)
+        found = list(_decided(side, some))
+        if not is_still(side.generation):
+            return  # another one answers: then this was compared with what is to be in that
+        yield from found
 
 
 def look_for_strays(index: PassageIndex) -> Iterator[Difference]:

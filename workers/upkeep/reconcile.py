@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from muniment.audit import actions
 from muniment.audit.services import Thing, record
-from muniment.documents.generations import building
+from muniment.documents.generations import building, is_still
 from muniment.documents.models import Generation, Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
@@ -134,11 +134,15 @@ def sample() -> int:
 
 def everything() -> int:
     """Have each published version indexed again whose points are not its passages; gives how many."""
-    index, ordered = _index(), 0
+    generation, ordered = generations.serving(), 0
+    index = generations.index_of(generation)
     for tenant in each_tenant():
         published = Version.objects.filter(tenant=tenant.id, state=VersionState.PUBLISHED)
         quiet = published.exclude(points.is_open(Kind.REINDEX, "pk"))
-        for version in [version.id for version in quiet.iterator() if _differs(index, version)]:
+        wrong = [version.id for version in quiet.iterator() if _differs(index, version)]
+        if not is_still(generation):
+            break  # another one answers by now: the next look compares that
+        for version in wrong:
             order = partial(points.order, tenant.id, Kind.REINDEX, version)
             ordered += _mend(Difference(What.MISSING_POINTS, tenant.id, "version", version, mend=order))
     if ordered:

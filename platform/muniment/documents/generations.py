@@ -109,6 +109,12 @@ def abandon(scope: Scope) -> bool:
     return True
 
 
+def is_still(generation: Generation, rows: Iterable[Generation] | None = None) -> bool:
+    """Whether it answers, or is being built, as it did when it was read."""
+    rows = Generation.objects.all() if rows is None else rows
+    return any((row.number, row.state) == (generation.number, generation.state) for row in rows)
+
+
 def hold() -> int:
     """In the open transaction: the number of the one that answers, and nothing changes that until it ends.
 
@@ -160,8 +166,11 @@ def mark(version: Version, number: int) -> bool:
     return True
 
 
+@transaction.atomic
 def unmark(generation: Generation, versions: Iterable[UUID]) -> int:
     """Have versions built again whose points a generation lost before it came to answer."""
+    if not is_still(generation, _locked()):
+        return 0
     rows = Version.objects.filter(pk__in=list(versions), indexed_in__gte=generation.number)
     return rows.update(indexed_in=generation.number - 1)
 
