@@ -279,6 +279,8 @@ class Building(Case):
     """Another index is built, takes over, and the one before is removed: in that order, whoever is killed."""
 
     def prepare(self) -> None:
+        for earlier in Document.objects.filter(tenant=self.tenancy.id, deleted_at=None):
+            services.delete_document(scope_for(self.tenancy.person), earlier.id)
         self.upload()
         do_everything()
         made = rows.making(generations.serving())
