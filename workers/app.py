@@ -63,6 +63,11 @@ app.conf.update(
             "schedule": settings.SWEEP_SECONDS,
             "options": {"queue": "upkeep", "expires": settings.SWEEP_SECONDS},
         },
+        "build the index": {
+            "task": "upkeep.build",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"queue": "upkeep", "expires": settings.SWEEP_SECONDS},
+        },
         "tidy": {
             "task": "upkeep.tidy",
             "schedule": 3600,

@@ -20,6 +20,7 @@ from muniment.jobs import services as jobs
 from muniment.jobs.models import Job
 from muniment.wall import within
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
+from workers.engines.errors import ModelMissing
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def work(job_id: str, tenant: str, do: Callable[[Lease], None], patient: bool = 
                 do(Lease(job))
         except LeaseLost:
             log.info("job.lease_lost kind=%s", job.kind)
-        except (IndexUnavailable, EngineUnavailable) as error:
+        except (IndexUnavailable, EngineUnavailable, ModelMissing) as error:
             log.warning("job.waits kind=%s for=%s", job.kind, _setting_of(error))
             # An index that came back empty needs its collection made again.
             connect.index.cache_clear()
@@ -133,8 +134,10 @@ def _once_it_answers(say: Callable[[], object]) -> None:
             time.sleep(1)
 
 
-def _setting_of(error: IndexUnavailable | EngineUnavailable) -> str:
+def _setting_of(error: IndexUnavailable | EngineUnavailable | ModelMissing) -> str:
     """The setting that says where the part is that does not answer."""
+    if isinstance(error, ModelMissing):
+        return f"a model: {error}"
     return "MUNIMENT_INDEX_URL" if isinstance(error, IndexUnavailable) else "MUNIMENT_ENGINE_URL"
 
 

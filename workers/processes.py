@@ -161,6 +161,10 @@ def _engine() -> Process:
     command = [sys.executable, "-m", "workers.engines.engine_server"]
     for key, value in options.items():
         command += [f"--{key}", value]
+    # While the index is made anew, and until then, questions are embedded as its passages were.
+    others = [entry for entry in catalogue.embedders_here() if entry.name != embedder.name]
+    for entry in others:
+        command += ["--also", entry.name, entry.sha256, str(entry.place)]
     return Process(
         name="engine",
         command=command,
@@ -169,7 +173,7 @@ def _engine() -> Process:
         sockets=(Path(place["uds"]),) if "uds" in place else (),
         # A page is waited for by the second, an answer by the minute.
         nice=5,
-        memory=model.memory + embedder.memory + 2000 * MEGABYTE,
+        memory=sum(entry.memory for entry in (model, embedder, *others)) + 2000 * MEGABYTE,
         start_seconds=300,
     )
 

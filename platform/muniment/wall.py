@@ -28,6 +28,7 @@ EXEMPT = {
     "jobs_job": "one queue for all tenants: ids, kinds and states, no content",
     "accounts_failedsignin": "keyed hashes of names and addresses, kept for minutes",
     "django_session": "opaque; a session is found before its person's tenant is known",
+    "documents_generation": "the site's own index: numbers, models and counts, no tenant's",
     "registry_engine": "the site's own engine",
     "registry_check": "the site's own health",
     "registry_report": "the site's own reports",

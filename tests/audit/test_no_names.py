@@ -18,7 +18,9 @@ from muniment.audit.models import AuditEvent, AuditPrivate
 from muniment.audit.queries import body_of
 from muniment.conversations import services as conversations
 from muniment.conversations.models import Conversation, TurnState
+from muniment.documents import generations
 from muniment.documents import services as documents
+from muniment.documents.generations import Making
 from muniment.documents.models import Document, VersionState
 from muniment.documents.uploads import upload_whole
 from muniment.evaluation import services as evaluation
@@ -75,6 +77,11 @@ def administer(tenant: Tenant) -> tuple[Person, Person, Library]:
     tenancy.give_access(scope, library.id, 2, person_id=curator.id)
     tenancy.revoke_access(scope, tenancy.give_access(scope, library.id, 1).id)
     tenancy.delete_team(scope, team.id)
+    generations.begin_first(Making("mini", "a" * 64, 384, splitter=1, words=1))
+    generations.begin(scope, Making("small", "b" * 64, 32, splitter=1, words=1))
+    assert generations.abandon(scope)
+    begun = generations.begin(scope, Making("tiny", "c" * 64, 32, splitter=1, words=1))
+    assert generations.switch(begun.number)
     Engine.objects.create(model="small", facts={"context": 4096})
     set_budget(scope, "small", 900)
     return admin, curator, library
@@ -86,6 +93,7 @@ def handle_documents(scope: Scope, library: Library, other: Library) -> None:
     version = document.versions.get()
     documents.begin_reading(version)
     documents.store_text(version, [], [], f"On {NEEDLE}", media_type="text/plain", language="", warnings=[])
+    generations.mark(version, 3)
     documents.publish(scope, version)
     documents.record_view(scope, version, 1)
     documents.record_download(scope, version)

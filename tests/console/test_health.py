@@ -13,6 +13,8 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from muniment.documents.generations import Making, begin_first
+from muniment.documents.models import Generation, GenerationState
 from muniment.jobs.models import Job, Kind
 from muniment.registry.models import Engine
 from muniment.registry.services import store_checks
@@ -125,6 +127,19 @@ def test_the_models_page_shows_speed_and_budget(client: Client) -> None:
     assert "42 tokens a second" in page
     assert "636 tokens" in page
     assert "minilm" in page
+
+
+def test_another_index_that_is_being_made_is_shown(client: Client) -> None:
+    Engine.objects.create(model="small", facts=FACTS)
+    first = begin_first(Making("minilm", "cd" * 32, 384, splitter=1, words=1))
+    assert "minilm" in client.get("/console/models").content.decode()
+    made = {"embedder": "e5", "embedder_sha256": "ef" * 32, "dimension": 384, "splitter": 1, "words": 1}
+    counts = {"documents": 9, "built": 3}
+    Generation.objects.create(number=first.number + 1, state=GenerationState.BUILDING, **made, **counts)
+    assert part(client, "Another index")["amount"] == "3 of 9 documents"
+    page = client.get("/console/models").content.decode()
+    assert "finding passages, index 1" in page and "finding passages, index 2" in page
+    assert "3 of 9 documents" in page
 
 
 def test_the_budget_is_set_by_hand_and_given_back(client: Client) -> None:

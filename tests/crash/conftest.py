@@ -31,7 +31,7 @@ def index(
     for name in ("BLOB_DIR", "UPLOAD_DIR", "PAGES_DIR"):
         setattr(settings, name, tmp_path / name)
     connect.index.cache_clear()
-    monkeypatch.setattr(connect, "passage_embedder", lambda: MadeUpEmbedder())
+    monkeypatch.setattr(connect, "passage_embedder", lambda name, sha256: MadeUpEmbedder())
     found = QdrantIndex(index_process.url, DIMENSION)
     found.ensure()
     stray = [point.id for point in found.strays([uuid4()])]

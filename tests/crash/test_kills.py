@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,14 +25,18 @@ from django.db import connection, connections
 from muniment.audit import actions
 from muniment.audit.models import AuditEvent
 from muniment.documents import blobs, services, uploads
+from muniment.documents import generations as rows
 from muniment.documents.models import IN_WORK, Document, Upload, Version, VersionState
 from muniment.jobs import broker as jobs_broker
 from muniment.jobs.models import OPEN_STATES, Job, Kind
+from muniment.scope import Role
 from tests.crash.workshop import Tenancy, do, do_everything, make_due, make_tenancy, text_of
 from tests.factories import scope_for
+from workers import generations
 from workers.engines import connect
 from workers.engines.index import QdrantIndex
 from workers.ingest import pipeline
+from workers.upkeep import building
 from workers.upkeep.difference import What
 from workers.upkeep.reconcile import compare
 
@@ -40,7 +45,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # On PostgreSQL every so many boundaries: what is killed is the same, and `make deep` does all.
 STRIDE = 5 if os.environ.get("MUNIMENT_TEST_DATABASE") == "postgresql" else 1
 CALLS = (
-    (QdrantIndex, ("upsert", "delete_versions", "delete_points", "move_document", "count")),
+    (QdrantIndex, ("upsert", "delete_versions", "delete_points", "move_document", "count", "drop")),
     (blobs, ("keep", "remove", "remove_pictures")),
     (uploads, ("append",)),
 )
@@ -234,7 +239,7 @@ class Failing(Case):
         job = Job.objects.get(kind=Kind.INGEST, subject=version.id)
         job.attempt = pipeline.MOST_ATTEMPTS
         pipeline._read(Held(job), version)  # type: ignore[arg-type]
-        pipeline._embed(version, lambda done, total: None)
+        pipeline._embed(version, generations.serving(), lambda done, total: None)
         job.save()
 
     def act(self) -> None:
@@ -252,7 +257,7 @@ class Mending(Case):
     def prepare(self) -> None:
         version = self.upload()
         do_everything()
-        index = connect.index(384)
+        index = connect.index(384, 1)
         lost = list(version.passages.values_list("id", flat=True))[:1]
         index.delete_points(version.tenant, lost)
         blobs.blob_path(version.tenant, os.urandom(32).hex()).write_bytes(b"nobody's")
@@ -268,6 +273,39 @@ class Mending(Case):
         super().check(index)
         version = self.document.versions.get()
         assert index.count(version.tenant, version.id) == version.passage_count
+
+
+class Building(Case):
+    """Another index is built, takes over, and the one before is removed: in that order, whoever is killed."""
+
+    def prepare(self) -> None:
+        for earlier in Document.objects.filter(tenant=self.tenancy.id, deleted_at=None):
+            services.delete_document(scope_for(self.tenancy.person), earlier.id)
+        self.upload()
+        do_everything()
+        made = rows.making(generations.serving())
+        administrator = replace(scope_for(self.tenancy.person), roles=frozenset({Role.SITE_ADMIN}))
+        rows.begin(administrator, replace(made, splitter=made.splitter + 1))
+
+    def act(self) -> None:
+        building.go_on()
+        do_next(Kind.BUILD)
+        building.go_on()
+        building.go_on()
+
+    def go_on(self) -> None:
+        while rows.building():
+            building.go_on()
+            do_everything()
+        building.go_on()
+
+    def check(self, index: QdrantIndex) -> None:
+        now = generations.serving()
+        assert [row.number for row in rows.kept()] == [now.number]
+        for version in rows.published(self.tenancy.id):
+            assert (version.cut, version.indexed_in) == (now.number, now.number)
+            assert version.passages.count() == version.passage_count, "no other cut is left"
+            assert generations.index_of(now).count(version.tenant, version.id) == version.passage_count
 
 
 @dataclass
@@ -297,7 +335,10 @@ EVENTS: dict[type[Case], dict[str, int]] = {
     Moving: {actions.DOCUMENT_UPLOADED: 1, actions.DOCUMENT_PUBLISHED: 1, actions.DOCUMENT_MOVED: 1},
     Failing: {actions.DOCUMENT_UPLOADED: 1, actions.DOCUMENT_FAILED: 1},
     Mending: {actions.DOCUMENT_UPLOADED: 1, actions.DOCUMENT_PUBLISHED: 1},
+    Building: {actions.DOCUMENT_UPLOADED: 1, actions.DOCUMENT_PUBLISHED: 1},
 }
+# All work of the other kinds is looked for in the first index.
+IN_ONE_INDEX = [kind for kind in EVENTS if kind is not Building]
 
 
 def do_next(kind: Kind) -> None:
@@ -360,12 +401,28 @@ def assert_page_is_true(case: Case) -> None:
 
 # A replacement is ingested by the same steps.
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[pytest.mark.deep] if kind is Ingesting else []) for kind in EVENTS]
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.deep] if kind is Ingesting else []) for kind in IN_ONE_INDEX],
 )
 @pytest.mark.timeout(900)
 def test_a_kill_at_every_boundary(kind: type[Case], tenancy: Tenancy, index: QdrantIndex) -> None:
     kills = walk(kind, tenancy, index, STRIDE)
     assert kills * STRIDE >= 6, "the work has more boundaries than that"
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(3600)
+def test_a_kill_at_every_boundary_of_another_index(
+    tenancy: Tenancy, index: QdrantIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generations, "embed_with", lambda engine, generation: lambda texts: [])
+    monkeypatch.setattr(building, "GRACE", timedelta(0))
+    try:
+        assert walk(Building, tenancy, index, STRIDE) * STRIDE >= 10
+    finally:
+        for generation in rows.kept():
+            generations.index_of(generation).drop()
+        connect.index.cache_clear()
 
 
 def walk(kind: type[Case], tenancy: Tenancy, index: QdrantIndex, stride: int) -> int:
@@ -383,7 +440,7 @@ def walk(kind: type[Case], tenancy: Tenancy, index: QdrantIndex, stride: int) ->
 
 @pytest.mark.deep
 @pytest.mark.skipif(STRIDE == 1, reason="done by the test above")
-@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("kind", IN_ONE_INDEX)
 @pytest.mark.timeout(3600)
 def test_a_kill_at_every_boundary_of_the_other_database(
     kind: type[Case], tenancy: Tenancy, index: QdrantIndex
@@ -396,10 +453,10 @@ def test_a_kill_at_every_boundary_of_the_other_database(
 @pytest.mark.parametrize("seed", range(10))
 def test_kills_at_random_moments(seed: int, tenancy: Tenancy, index: QdrantIndex) -> None:
     rng = random.Random(seed)
-    made = {kind: cases(kind, tenancy) for kind in EVENTS}
+    made = {kind: cases(kind, tenancy) for kind in IN_ONE_INDEX}
     killed = 0
     for number in range(40):
-        case = next(made[rng.choice(list(EVENTS))])
+        case = next(made[rng.choice(IN_ONE_INDEX)])
         case.name = f"{number}-{case.name}"
         case.data += rng.randbytes(8).hex().encode()
         case.prepare()
@@ -407,7 +464,7 @@ def test_kills_at_random_moments(seed: int, tenancy: Tenancy, index: QdrantIndex
         killed += in_a_fork(case.act, lambda: None, kill_after=rng.uniform(0, 0.4))
         recovered(case, index)
     print(f"seed {seed}: {killed} of 40 were killed before they were done")
-    assert_all_agrees(EVENTS)
+    assert_all_agrees(IN_ONE_INDEX)
     assert killed
 
 

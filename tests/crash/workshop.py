@@ -30,6 +30,7 @@ STAGES: dict[str, Callable[[Lease], None]] = {
     Kind.REMOVE: pipeline.remove,
     Kind.MOVE: pipeline.move,
     Kind.REINDEX: pipeline.reindex,
+    Kind.BUILD: pipeline.build,
 }
 
 

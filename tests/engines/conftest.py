@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient
 
 from tests.engines.engine_process import CONTEXT, EngineProcess
 from tests.engines.index_process import DIMENSION, IndexProcess
+from tests.engines.made_embedder import make_embedder
 from workers.engines import carriers, catalogue
 from workers.engines.engine import OpenAIEngine
 from workers.engines.index import QdrantIndex
@@ -94,3 +95,9 @@ def engine(engine_process: EngineProcess) -> Iterator[OpenAIEngine]:
     client = OpenAIEngine(engine_process.url)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def small_embedder(embedder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another embedder, with vectors of 32 numbers."""
+    return make_embedder(tmp_path_factory.mktemp("embedders") / "small", embedder_folder)

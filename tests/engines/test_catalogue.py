@@ -297,7 +297,7 @@ def test_ones_own_model_is_described_entered_and_installed(tmp_path: Path, model
     own = tmp_path / "ours.gguf"
     own.write_bytes(BODY + b"ours")
     assert carriers.recognise(own) is None
-    entry = own_models.describe(own, name="ours", family="llama", licence="Ours é", context=512, dimension=0)
+    entry = own_models.describe(own, name="ours", family="llama", licence="Ours é", context=512)
     own_models.enter(entry)
     carriers.add(own, entry)
     assert catalogue.path_of("ours").read_bytes() == BODY + b"ours"
@@ -309,7 +309,7 @@ def test_ones_own_model_needs_a_plain_name(tmp_path: Path, name: str) -> None:
     own = tmp_path / "ours.gguf"
     own.write_bytes(BODY)
     with pytest.raises(NotAModel):
-        own_models.describe(own, name=name, family="x", licence="x", context=1, dimension=0)
+        own_models.describe(own, name=name, family="x", licence="x", context=1)
 
 
 def test_the_shipped_catalogue_is_sound() -> None:

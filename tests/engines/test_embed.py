@@ -102,6 +102,26 @@ def test_a_question_does_not_wait_behind_an_answer(engine: OpenAIEngine) -> None
     assert took < 1
 
 
+def test_an_engine_embeds_with_the_embedder_that_is_named(
+    embedder_folder: Path, small_embedder: Path, tmp_path: Path
+) -> None:
+    """While an index is made anew, questions are asked of the old one, embedded as its passages were."""
+    parts = ["--no-model", "--embedder", embedder_folder, "--embedder-name", "mini"]
+    also = ["--also", "small", "c" * 64, small_embedder, "--also", "gone", "d" * 64, tmp_path / "nothing"]
+    server = EngineProcess(tmp_path / "engine.sock", [*parts, *also]).start()
+    engine = OpenAIEngine(server.url)
+    by_name, by_hash = (engine.embed(["Hi"], embedder=model)[0] for model in ("small", "c" * 64))
+    assert by_name == by_hash
+    assert by_name == pytest.approx(PassageEmbedder(small_embedder).encode(["Hi"])[0], abs=1e-6)
+    assert len(engine.embed(["Hi"], embedder="mini")[0]) == len(engine.embed(["Hi"])[0]) == 384
+    for model in ("unknown", "gone"):
+        with pytest.raises(EngineUnavailable):
+            engine.embed(["Hi"], embedder=model)
+    assert server.refusal("/v1/embeddings", {"input": "Hi", "model": "unknown"})[0] == 404
+    assert server.refusal("/v1/embeddings", {"input": "Hi", "model": ["small"]})[0] == 404
+    server.stop()
+
+
 def test_an_engine_without_a_model_only_embeds(embedder_folder: Path, tmp_path: Path) -> None:
     parts = ["--no-model", "--embedder", embedder_folder, "--embedder-name", "mini"]
     server = EngineProcess(tmp_path / "engine.sock", parts).start()

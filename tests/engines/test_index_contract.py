@@ -302,6 +302,31 @@ def test_ensure_again_keeps_everything(index: QdrantIndex, tenant: UUID) -> None
     assert index.count(tenant, point.version) == 1
 
 
+def test_all_points_of_a_tenant_are_counted(index: QdrantIndex, tenant: UUID) -> None:
+    points = [make_point(tenant, f"{n}") for n in range(3)]
+    index.upsert([*points, make_point(uuid4())])
+    assert index.count(tenant) == 3
+    assert index.count(tenant, points[0].version) == 1
+
+
+def test_a_generation_is_dropped_and_the_others_stay(
+    index_url: str, index: QdrantIndex, tenant: UUID
+) -> None:
+    prefix = index.collection.rpartition("-")[0]
+    second = QdrantIndex(index_url, DIMENSION + 1, generation=2, prefix=prefix)
+    second.ensure()
+    index.upsert([make_point(tenant)])
+    second.drop()
+    assert index.count(tenant) == 1
+    with pytest.raises(IndexUnavailable):
+        second.count(tenant)
+    second.drop()
+    again = QdrantIndex(index_url, DIMENSION, generation=2, prefix=prefix)
+    again.ensure()
+    assert again.count(tenant) == 0
+    again.drop()
+
+
 def test_another_embedder_needs_another_generation(index_url: str, index: QdrantIndex) -> None:
     prefix = index.collection.removesuffix("-1")
     with pytest.raises(IndexRefused, match="another generation"):

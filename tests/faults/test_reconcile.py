@@ -25,7 +25,7 @@ def index(tmp_path: Path, settings: Any) -> Iterator[PassageIndex]:
     process = IndexProcess(tmp_path / "index", tmp_path / "index.sock").start()
     settings.INDEX_URL = process.url
     connect.index.cache_clear()
-    yield connect.index(384)
+    yield connect.index(384, 1)
     connect.index.cache_clear()
     process.stop()
 

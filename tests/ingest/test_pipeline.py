@@ -49,7 +49,7 @@ def test_a_document_of_many_passages_is_gone_over_while_others_write(version: Ve
 
     seen: list[int] = []
     with ThreadPoolExecutor(1) as others:
-        for batch in passage_batches(version):
+        for batch in passage_batches(version.passages.all()):
             others.submit(somebody_else_writes).result()
             # As the lease is kept meanwhile.
             Job.objects.filter(pk=job.pk).update(attempt=1)

@@ -18,7 +18,8 @@ from muniment.documents.models import Document, Passage
 from muniment.scope import Label
 from muniment.search import services
 from muniment.search.asked import Narrowing
-from tests.factories import make_document, make_library, publish_version
+from muniment.search.queries import passages_with
+from tests.factories import make_document, make_library, publish_version, scope_for
 from tests.house import House, events, make_house, seen, signed_in
 from tests.worker import Question, answering
 
@@ -359,3 +360,11 @@ def test_plain_words_need_no_explanation(house: House, broker: redis.Redis) -> N
     with answering(broker, "search", lambda _question: hits(passage)):
         page = signed_in(house.reader).get("/search", {"q": 'When do the "doors" close, at -5 °C or 12:30?'})
     assert page.context["notes"] == []
+
+
+def test_a_phrase_is_not_found_twice_while_another_index_is_being_made(house: House) -> None:
+    own = Passage.objects.get(version__document=make_document(house.library, texts=["Lamps, one by one."]))
+    others = Passage.objects.get(pk=own.pk)
+    others.pk, others.cut = uuid4(), own.cut + 1
+    others.save(force_insert=True)
+    assert passages_with(scope_for(house.reader), Narrowing(), "one by one", 10) == [own]

@@ -15,7 +15,7 @@ from muniment.audit.services import SITE, record_alone
 from muniment.conversations.models import Conversation, Feedback, Source, Turn, TurnState
 from muniment.documents import services as documents
 from muniment.documents.blobs import part_path
-from muniment.documents.models import Document, Version, VersionState
+from muniment.documents.models import Document, Generation, Version, VersionState
 from muniment.documents.uploads import append, begin
 from muniment.evaluation.models import Case, Result, Run, RunState
 from muniment.jobs import services as jobs
@@ -32,6 +32,7 @@ from tests.factories import (
     publish_version,
     scope_for,
 )
+from workers.generations import serving
 
 OLD_SENTENCE = "The old pump of the mill is oiled on the first Tuesday of May."
 QUESTION = "When is the old pump oiled? Ärger, 漢字, \U0001f600"
@@ -41,6 +42,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     admin = _tenant("first", "ada", [Role.SITE_ADMIN, Role.TENANT_ADMIN])
     _tenant("second", "berta", [Role.TENANT_ADMIN])
+    _index()
     _of_the_machine(admin)
 
 
@@ -116,6 +118,12 @@ def _conversation(person: Person, document: Document) -> None:
     record_alone(
         scope_for(person), actions.QUESTION_ASKED, private={"question": QUESTION}, details={"libraries": []}
     )
+
+
+def _index() -> None:
+    number = serving().number
+    # Long ago: what saves rows again would make it now.
+    Generation.objects.filter(pk=number).update(begun_at=timezone.now() - timedelta(days=400))
 
 
 def _of_the_machine(admin: Person) -> None:

@@ -278,7 +278,7 @@ def test_the_index_is_compared_with_the_database(version: Version, index_process
     dimension = catalogue.model(settings.EMBEDDER).dimension
     passage = version.passages.get()
     document = version.document
-    connect.index(dimension).upsert(
+    connect.index(dimension, 1).upsert(
         [
             Point(
                 id=passage.id,

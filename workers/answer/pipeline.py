@@ -21,12 +21,14 @@ from muniment.accounts.models import Person
 from muniment.accounts.services import scope_of_person
 from muniment.conversations import services as conversations
 from muniment.conversations.models import OPEN_TURNS, Source, Turn, TurnState
+from muniment.documents.models import Generation
 from muniment.jobs.broker import client
 from muniment.pages.errors import Conflict
 from muniment.registry.models import Engine as EngineRow
 from muniment.registry.services import see_engine
 from muniment.scope import Origin, Scope
 from muniment.tenancy.services import system_scope
+from workers import generations
 from workers.answer import ground
 from workers.answer.pack import Packed, pack
 from workers.answer.prompt import PROMPT_VERSION, messages
@@ -54,6 +56,14 @@ CAREFUL_BUDGET = 600
 SHORT_QUESTION_WORDS = 5
 # Together with one piece of a prompt this stays under the second in which Stop is promised to work.
 STOP_POLL_SECONDS = 0.15
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What was found, and in which generation of the index."""
+
+    generation: Generation
+    candidates: list[Candidate]
 
 
 @dataclass
@@ -111,29 +121,30 @@ def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
     row = see_engine(facts.model, vars(facts))
     conversations.begin_search(turn)
     begun = time.monotonic()
-    candidates = _search(scope, engine, facts, turn)
+    found = _search(scope, engine, turn)
     timings = {"search": round(time.monotonic() - begun, 3)}
-    conversations.store_sources(turn, turn.question, _sources(turn, candidates), timings)
-    conversations.tell(turn, "sources", {"count": len(candidates)})
+    conversations.store_sources(turn, turn.question, _sources(turn, found.candidates), timings)
+    conversations.tell(turn, "sources", {"count": len(found.candidates)})
     lease.check()
-    if not ground.relevant(candidates):
-        _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, candidates, None))
+    if not ground.relevant(found.candidates):
+        _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, found, None))
         return
-    packed = _pack(engine, facts, row, turn, candidates)
-    _generate(lease, scope, turn, engine, facts, row, candidates, packed)
+    packed = _pack(engine, facts, row, turn, found.candidates)
+    _generate(lease, scope, turn, engine, facts, row, found, packed)
 
 
-def _search(scope: Scope, engine: Engine, facts: EngineFacts, turn: Turn) -> list[Candidate]:
-    conversation = turn.conversation
-    return retrieve(
+def _search(scope: Scope, engine: Engine, turn: Turn) -> Retrieved:
+    conversation, generation = turn.conversation, generations.serving()
+    candidates = retrieve(
         scope,
-        engine,
-        connect.index(facts.dimension),
+        generations.embed_with(engine, generation),
+        generations.index_of(generation),
         _searched(turn),
         settings.PASSAGES_SHOWN,
         [UUID(library) for library in conversation.libraries] or None,
         [UUID(document) for document in conversation.documents] or None,
     )
+    return Retrieved(generation, candidates)
 
 
 def _before(turn: Turn) -> str:
@@ -184,7 +195,7 @@ def _generate(
     engine: Engine,
     facts: EngineFacts,
     row: EngineRow,
-    candidates: list[Candidate],
+    found: Retrieved,
     packed: Packed,
 ) -> None:
     prompt = messages(turn.question, packed.excerpts, _before(turn))
@@ -201,7 +212,7 @@ def _generate(
     with _stop_watch(lease, turn) as stop:
         _stream(turn, engine, prompt, stop, progress)
     lease.check()
-    _finish(scope, turn, facts, candidates, packed, progress)
+    _finish(scope, turn, facts, found, packed, progress)
 
 
 def _stream(
@@ -272,7 +283,7 @@ def _finish(
     scope: Scope,
     turn: Turn,
     facts: EngineFacts,
-    candidates: list[Candidate],
+    found: Retrieved,
     packed: Packed,
     progress: Progress,
 ) -> None:
@@ -289,17 +300,17 @@ def _finish(
         "first_token": round(progress.first_token or 0, 3),
         "total": round(time.monotonic() - progress.begun, 3),
     }
-    _end(scope, turn, state, text, cited, timings, _receipt(facts, turn, candidates, finished))
+    _end(scope, turn, state, text, cited, timings, _receipt(facts, turn, found, finished))
 
 
 def _receipt(
-    facts: EngineFacts, turn: Turn, candidates: list[Candidate], finished: Finished | None
+    facts: EngineFacts, turn: Turn, found: Retrieved, finished: Finished | None
 ) -> dict[str, object]:
     """What the answer rests on, in references and hashes."""
     return {
-        "embed_model_sha256": facts.embedder_sha256,
+        "embed_model_sha256": found.generation.embedder_sha256,
         "llm_sha256": facts.model_sha256,
-        "index_generation": 1,
+        "index_generation": found.generation.number,
         "params": {
             "temperature": 0,
             "seed": 0,
@@ -316,7 +327,7 @@ def _receipt(
                 "chunk_sha256": candidate.passage.sha256,
                 "rank": rank,
             }
-            for rank, candidate in enumerate(candidates, start=1)
+            for rank, candidate in enumerate(found.candidates, start=1)
         ],
         "tokens_in": finished.prompt_tokens if finished else 0,
         "tokens_out": finished.output_tokens if finished else 0,

@@ -12,7 +12,7 @@ from muniment.documents.queries import published_names, published_passages
 from muniment.documents.sentences import sentences
 from muniment.scope import Scope
 from workers.answer import fuse
-from workers.engines import Engine, Hit, IndexFilter, PassageIndex
+from workers.engines import Embed, Hit, IndexFilter, PassageIndex
 from workers.engines.index import filter_for
 from workers.engines.sparse import query_vector, tokens
 
@@ -42,7 +42,7 @@ class Candidate:
 
 def retrieve(
     scope: Scope,
-    engine: Engine,
+    embed: Embed,
     index: PassageIndex,
     question: str,
     limit: int,
@@ -53,14 +53,14 @@ def retrieve(
 
     Raises `EngineUnavailable`, `IndexUnavailable`.
     """
-    dense = engine.embed([question])[0]
+    dense = embed([question])[0]
     found = _ranked(scope, index, filter_for(scope, libraries, documents), question, dense, limit)
-    return _with_best_sentences(engine, question, dense, found)
+    return _with_best_sentences(embed, question, dense, found)
 
 
 def find(
     scope: Scope,
-    engine: Engine,
+    embed: Embed,
     index: PassageIndex,
     question: str,
     limit: int,
@@ -68,7 +68,7 @@ def find(
     documents: Iterable[UUID] | None = None,
 ) -> list[tuple[Passage, float]]:
     """The same passages in the same order with their scores; what fits best in each is not weighed."""
-    dense = engine.embed([question])[0]
+    dense = embed([question])[0]
     return _ranked(scope, index, filter_for(scope, libraries, documents), question, dense, limit)
 
 
@@ -102,12 +102,12 @@ def _order(scope: Scope, question: str, hits: Sequence[Hit], asked: int) -> list
 
 
 def _with_best_sentences(
-    engine: Engine, question: str, dense: Sequence[float], found: list[tuple[Passage, float]]
+    embed: Embed, question: str, dense: Sequence[float], found: list[tuple[Passage, float]]
 ) -> list[Candidate]:
     """Embed the sentences of the passages found, best passages first, and pick one in each."""
     spans = [(at, *span) for at, (passage, _) in enumerate(found) for span in worth_showing(passage)]
     spans = spans[:MOST_SENTENCES]
-    vectors = engine.embed([found[at][0].text[start:end] for at, start, end in spans]) if spans else []
+    vectors = embed([found[at][0].text[start:end] for at, start, end in spans]) if spans else []
     wanted = set(tokens(question))
     best: dict[int, tuple[float, int, int, float]] = {}
     for (at, start, end), vector in zip(spans, vectors, strict=True):

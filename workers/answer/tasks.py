@@ -17,6 +17,7 @@ from muniment.scope import Origin
 from muniment.search.asked import Narrowing
 from muniment.search.asked import asked as taken_apart
 from muniment.wall import within
+from workers import generations
 from workers.answer import pipeline
 from workers.answer.search import search, told
 from workers.engines import EngineUnavailable, IndexUnavailable, connect
@@ -47,7 +48,7 @@ def find(key: str, question: str) -> None:
 
 def _found(asked: dict[str, Any]) -> dict[str, Any]:
     person = Person.objects.get(pk=asked["person"], tenant=asked["tenant"], is_active=True)
-    words = taken_apart(asked["query"])
-    dense = connect.engine().embed([words.text])[0]
-    scope, index = scope_of_person(person, Origin(kind="person")), connect.index(len(dense))
+    words, generation = taken_apart(asked["query"]), generations.serving()
+    dense = generations.embed_with(connect.engine(), generation)([words.text])[0]
+    scope, index = scope_of_person(person, Origin(kind="person")), generations.index_of(generation)
     return told(search(scope, index, words, dense, Narrowing.heard(asked["where"]), int(asked["page"])))

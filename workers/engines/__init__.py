@@ -6,7 +6,7 @@ Only modules of this package know a vendor. Everything else speaks these values 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -88,6 +88,9 @@ class PassageIndex(Protocol):
     def ensure(self) -> None:
         """Create the collection and its payload indexes where they are missing."""
 
+    def drop(self) -> None:
+        """Remove the collection with all its points; one that is gone already is no fault."""
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points and wait until they are durable; the same id overwrites itself."""
 
@@ -99,7 +102,8 @@ class PassageIndex(Protocol):
     def by_words(self, where: IndexFilter, sparse: SparseVector, limit: int) -> list[Hit]:
         """The `limit` best by words, best first; how near they are by meaning is not told."""
 
-    def count(self, tenant: UUID, version: UUID) -> int: ...
+    def count(self, tenant: UUID, version: UUID | None = None) -> int:
+        """Points of a version, or all of a tenant."""
 
     def delete_versions(self, tenant: UUID, versions: Sequence[UUID]) -> None: ...
 
@@ -157,6 +161,9 @@ class Finished:
 
 ChatEvent = Waiting | Token | Finished
 
+# Texts to vectors, with the embedder chosen already.
+Embed = Callable[[Sequence[str]], list[list[float]]]
+
 
 class Engine(Protocol):
     def facts(self) -> EngineFacts: ...
@@ -167,8 +174,8 @@ class Engine(Protocol):
     def prompt_tokens(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Tokens of the whole prompt after the model's chat template."""
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector of length one for each text."""
+    def embed(self, texts: Sequence[str], embedder: str = "") -> list[list[float]]:
+        """One vector of length one for each text, by an embedder's name or hash; "" is the first."""
 
     def speed_trial(self) -> tuple[float, float]:
         """Prompt and output tokens a second, measured in about ten seconds."""

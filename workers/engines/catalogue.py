@@ -125,6 +125,13 @@ def path_of(name: str) -> Path:
     return entry.place
 
 
+def exactly(name: str, sha256: str) -> Path:
+    """The same for a model that has to be this very one. Raises ModelMissing and ModelDamaged."""
+    if model(name).sha256 != sha256:
+        raise ModelMissing(f"The model {name} that is known here is another one than was used before.")
+    return path_of(name)
+
+
 def verify(entry: Model, place: Path, read: Callable[[int], None] = lambda count: None) -> None:
     """Compare every file with the catalogue. `read` hears how many bytes were hashed. Raises ModelDamaged."""
     known = _verified(entry)
@@ -163,6 +170,11 @@ def state_of(entry: Model) -> str:
     except ModelDamaged:
         return "damaged"
     return "there"
+
+
+def embedders_here() -> list[Model]:
+    """The embedders whose bytes lie here and are the catalogue's."""
+    return [entry for entry in models() if entry.kind is Kind.EMBEDDER and state_of(entry) == "there"]
 
 
 def own_catalogue() -> Path:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 @cache
-def index(dimension: int) -> PassageIndex:
-    """The passage index for vectors of `dimension` numbers; never before a fork."""
+def index(dimension: int, generation: int) -> PassageIndex:
+    """A generation of the passage index, for vectors of `dimension` numbers; never before a fork."""
     from workers.engines.index import QdrantIndex
 
-    found = QdrantIndex(settings.INDEX_URL, dimension, api_key=settings.INDEX_KEY or None)
+    key = settings.INDEX_KEY or None
+    found = QdrantIndex(settings.INDEX_URL, dimension, generation=generation, api_key=key)
     found.ensure()
     return found
 
@@ -31,9 +32,12 @@ def engine() -> Engine:
 
 
 @cache
-def passage_embedder() -> PassageEmbedder:
-    """Loads the model: only in the process that embeds, and only after its fork."""
-    from workers.engines.catalogue import path_of
+def passage_embedder(name: str, sha256: str) -> PassageEmbedder:
+    """Loads the model: only in the process that embeds, and only after its fork.
+
+    Raises `ModelMissing`, also where other bytes go by the name, `ModelDamaged`, `ModelUnusable`.
+    """
+    from workers.engines.catalogue import exactly
     from workers.engines.embed import PassageEmbedder
 
-    return PassageEmbedder(path_of(settings.EMBEDDER))
+    return PassageEmbedder(exactly(name, sha256))

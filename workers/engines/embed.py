@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muniment import switches
-from workers.engines.errors import ModelUnusable
+from workers.engines.embedder_folder import require_safe
+from workers.engines.errors import ModelUnusable, NotAModel
 
 switches.switch_on()
 
@@ -45,6 +46,10 @@ class Embedder:
         if not (folder / "modules.json").is_file():
             raise ModelUnusable("The embedder's folder is missing or incomplete. Fetch it again.")
         try:
+            require_safe(folder)
+        except NotAModel as error:
+            raise ModelUnusable(str(error)) from error
+        try:
             self._model = SentenceTransformer(
                 str(folder),
                 local_files_only=True,
@@ -57,6 +62,16 @@ class Embedder:
         self._model.eval()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 0)
+        if not (self.dimension and self.max_tokens):
+            raise ModelUnusable("The embedder does not say how long its vectors and texts are.")
+        # As the library itself chooses them.
+        self.question_prompt = self._prompt("query")
+        self.passage_prompt = self._prompt("document", "passage", "corpus")
+
+    def _prompt(self, *names: str) -> str:
+        """What the model wants before a text of this use; many want nothing."""
+        found = (self._model.prompts.get(name) for name in (*names, self._model.default_prompt_name) if name)
+        return next(filter(None, found), "")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as the model would see it uncut: what marks its beginning and end included."""
@@ -83,10 +98,9 @@ class Embedder:
     def _encode(self, texts: Sequence[str], prompt: str, budget: int) -> NDArray[float32]:
         """Vectors of length one, shape (texts, dimension), in the order of `texts`."""
         vectors = torch.empty((len(texts), self.dimension))
-        start = self._model.prompts.get(prompt) or None
         with torch.inference_mode():
             for batch in batches(self.count_tokens(texts), self.max_tokens, budget):
-                features = self._model.preprocess([texts[i] for i in batch], prompt=start)
+                features = self._model.preprocess([texts[i] for i in batch], prompt=prompt or None)
                 features = {name: _to(value, self._model.device) for name, value in features.items()}
                 found = self._model(features)["sentence_embedding"]
                 vectors[batch] = torch.nn.functional.normalize(found, dim=1).float().cpu()
@@ -96,7 +110,8 @@ class Embedder:
 class QuestionEmbedder(Embedder):
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector of length one for each question, after the model's prompt for questions if it has one."""
-        return [[float(value) for value in vector] for vector in self._encode(texts, "query", SHORT_TOKENS)]
+        vectors = self._encode(texts, self.question_prompt, SHORT_TOKENS)
+        return [[float(value) for value in vector] for vector in vectors]
 
 
 class PassageEmbedder(Embedder):
@@ -104,7 +119,7 @@ class PassageEmbedder(Embedder):
 
     def encode(self, texts: Sequence[str]) -> NDArray[float32]:
         """Vectors of length one, shape (texts, dimension), in the order of `texts`."""
-        return self._encode(texts, "document", BATCH_TOKENS)
+        return self._encode(texts, self.passage_prompt, BATCH_TOKENS)
 
 
 def batches(counts: Sequence[int], longest: int, budget: int) -> Iterator[list[int]]:

@@ -91,10 +91,11 @@ class OpenAIEngine:
             return 16 + sum(_estimate(message["content"]) + 8 for message in messages)
         return int(_call(self._client, "POST", "/tokenize", {"messages": _plain(messages)})["count"])
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[str], embedder: str = "") -> list[list[float]]:
         vectors: list[list[float]] = []
+        chosen = {"model": embedder} if embedder else {}
         for start in range(0, len(texts), EMBED_TEXTS):
-            wanted = {"input": list(texts[start : start + EMBED_TEXTS])}
+            wanted = {"input": list(texts[start : start + EMBED_TEXTS])} | chosen
             data = _call(self._embedder, "POST", "/v1/embeddings", wanted)["data"]
             vectors += [item["embedding"] for item in sorted(data, key=lambda item: item["index"])]
         return vectors

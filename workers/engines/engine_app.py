@@ -1,4 +1,4 @@
-"""The routes of the engine process: OpenAI's API over one language model and one embedder.
+"""The routes of the engine process: OpenAI's API over one language model and its embedders.
 
 Our own clients name an opaque tenant in the header `X-Tenant`; without it nothing of a prompt is kept.
 """
@@ -10,10 +10,11 @@ import asyncio
 import functools
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from workers.engines.answers import Answer, AnswerStream, ClientGone, accounts, completion
+from workers.engines.errors import ModelUnusable
 from workers.engines.generator import Done, Generator, QueueFull, Task
 from workers.engines.parameters import BadParameter, ChatParameters, chat_messages, chat_parameters, texts
 
@@ -57,6 +59,7 @@ class Parts:
         self.model: LanguageModel | None = None
         self.generator: Generator | None = None
         self.embedder: QuestionEmbedder | None = None
+        self.others: dict[str, QuestionEmbedder] = {}
         self.ready = False
         # A thread of its own: a question's embedding never waits behind an answer.
         self.embedding_thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
@@ -87,6 +90,29 @@ class Parts:
         if self.embedder is None or not self.ready:
             raise Refused(503, "The engine is still loading its models.", "loading")
         return self.embedder
+
+    def encode(self, wanted: Sequence[str], model: str) -> tuple[str, list[list[float]]]:
+        """In the embedding thread: vectors, and the name of the embedder that made them.
+
+        An embedder beside the first is loaded when first asked for. Raises ModelUnusable.
+        """
+        name, sha256, folder = self.embedder_called(model)
+        embedder = self.question_embedder() if folder == self.options.embedder else self.others.get(sha256)
+        if embedder is None:
+            from workers.engines.embed import QuestionEmbedder
+
+            embedder = self.others[sha256] = QuestionEmbedder(folder, threads=EMBEDDER_THREADS)
+        return name, embedder.encode(wanted)
+
+    def embedder_called(self, model: str) -> tuple[str, str, Path]:
+        """Name, hash and folder of an embedder by its name or hash; "" is the first."""
+        options = self.options
+        first = (options.embedder_name, options.embedder_sha256, options.embedder)
+        others = [(name, sha256, Path(folder)) for name, sha256, folder in options.also]
+        for known in (first, *others):
+            if model in ("", *known[:2]):
+                return known
+        raise Refused(404, "This engine has no such embedder.", "model_not_found")
 
 
 Handler = Callable[[Parts, Request], Awaitable[Response]]
@@ -203,12 +229,17 @@ async def trial(parts: Parts, request: Request) -> Response:
 
 @served
 async def embeddings(parts: Parts, request: Request) -> Response:
-    embedder = parts.question_embedder()
-    wanted = texts(await _body(request), "input", MAX_TEXTS, MAX_TEXT)
+    parts.question_embedder()
+    body = await _body(request)
+    wanted = texts(body, "input", MAX_TEXTS, MAX_TEXT)
+    model = body.get("model") or ""
     loop = asyncio.get_running_loop()
-    vectors = await loop.run_in_executor(parts.embedding_thread, embedder.encode, wanted)
+    try:
+        name, vectors = await loop.run_in_executor(parts.embedding_thread, parts.encode, wanted, model)
+    except ModelUnusable as error:
+        raise Refused(500, str(error), "model_unusable") from None
     data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
-    return JSONResponse({"object": "list", "model": parts.options.embedder_name, "data": data})
+    return JSONResponse({"object": "list", "model": name, "data": data})
 
 
 @served
@@ -251,7 +282,8 @@ def _build_parts(parts: Parts) -> list[str]:
 
 @served
 async def models(parts: Parts, request: Request) -> Response:
-    names = [name for name in (parts.options.model_name, parts.options.embedder_name) if name]
+    also = (name for name, _sha256, _folder in parts.options.also)
+    names = [name for name in (parts.options.model_name, parts.options.embedder_name, *also) if name]
     data = [{"id": name, "object": "model", "owned_by": "muniment"} for name in names]
     return JSONResponse({"object": "list", "data": data})
 

@@ -77,6 +77,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--embedder", type=Path, required=True, help="sentence-transformers folder")
     parser.add_argument("--embedder-name", default="")
     parser.add_argument("--embedder-sha256", default="")
+    parser.add_argument(
+        "--also",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "SHA256", "FOLDER"),
+        help="another embedder, loaded when it is first asked for",
+    )
     parser.add_argument("--context", type=int, default=4096, help="tokens of prompt and answer together")
     parser.add_argument("--threads", type=int, default=0, help="threads of llama.cpp; 0: all cores")
     parser.add_argument("--uds", type=Path, help="path of the unix socket to listen on")

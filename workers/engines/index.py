@@ -210,6 +210,10 @@ class QdrantIndex:
                 raise
 
     @_typed_errors
+    def drop(self) -> None:
+        self._client.delete_collection(self.collection)
+
+    @_typed_errors
     def upsert(self, points: Sequence[Point]) -> None:
         for some in _pieces(points):
             self._client.upsert(self.collection, [_stored(point) for point in some], wait=True)
@@ -260,8 +264,8 @@ class QdrantIndex:
         return [replace(_hit(point, point.score), cosine=0.0) for point in answer.points]
 
     @_typed_errors
-    def count(self, tenant: UUID, version: UUID) -> int:
-        where = _of_tenant(tenant, _is("version", version))
+    def count(self, tenant: UUID, version: UUID | None = None) -> int:
+        where = _of_tenant(tenant, *([_is("version", version)] if version else []))
         return self._client.count(self.collection, count_filter=where, exact=True).count
 
     @_typed_errors

@@ -134,6 +134,10 @@ async def create_collection(request: Request) -> Any:
     return True
 
 
+async def drop_collection(request: Request) -> Any:
+    return await run_in_threadpool(request.app.state.store.drop, request.path_params["name"])
+
+
 async def collection_info(request: Request) -> Any:
     collection = _collection(request)
     info = await run_in_threadpool(collection.info)
@@ -263,6 +267,7 @@ def application(store: Store) -> Starlette:
             Route("/readyz", readyz, methods=["GET"]),
             Route(at, _answers(collection_info), methods=["GET"]),
             Route(at, _answers(create_collection), methods=["PUT"]),
+            Route(at, _answers(drop_collection), methods=["DELETE"]),
             Route(f"{at}/exists", _answers(collection_exists), methods=["GET"]),
             Route(f"{at}/index", _answers(create_field_index, write=True), methods=["PUT"]),
             Route(f"{at}/points", _answers(upsert, write=True), methods=["PUT"]),

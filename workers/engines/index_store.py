@@ -25,6 +25,7 @@ from workers.engines.index_bodies import CreateCollection, QueryPoints, Scroll, 
 PIECE = 256
 # Kilobytes. Never reached: an index graph is built at the cost of seconds in which nothing answers.
 NEVER_INDEX = 10**9
+DESCRIPTION = "collection.json"
 
 
 class FolderInUse(Exception):
@@ -43,7 +44,7 @@ class Collection:
     """One shard. Writes are serialised; reads may run beside them."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = CreateCollection.model_validate_json((folder / "collection.json").read_bytes())
+        self.config = CreateCollection.model_validate_json((folder / DESCRIPTION).read_bytes())
         self._shard = edge.EdgeShard.load(str(folder / "shard"))
         self._writing = threading.Lock()
         self._written = 0
@@ -137,9 +138,11 @@ class Store:
     def __init__(self, folder: Path, lock: int) -> None:
         self._folder, self._lock = folder, lock
         self._creating = threading.Lock()
-        self._collections = {
-            path.parent.name: _open(path.parent) for path in folder.glob("*/collection.json")
-        }
+        # Left by a process that was killed while it made or dropped a collection.
+        for path in folder.iterdir():
+            if path.is_dir() and not (path / DESCRIPTION).exists():
+                shutil.rmtree(path)
+        self._collections = {path.parent.name: _open(path.parent) for path in folder.glob(f"*/{DESCRIPTION}")}
 
     def get(self, name: str) -> Collection | None:
         return self._collections.get(name)
@@ -150,14 +153,24 @@ class Store:
             if name in self._collections:
                 return False
             folder = self._folder / name
-            # Left by a process that was killed here: without its description it never held a point.
-            shutil.rmtree(folder, ignore_errors=True)
             (folder / "shard").mkdir(mode=0o700, parents=True)
             edge.EdgeShard.create(str(folder / "shard"), _edge_config(body)).close()
             half = folder / "collection.part"
             half.write_text(body.model_dump_json())
-            half.rename(folder / "collection.json")
+            half.rename(folder / DESCRIPTION)
             self._collections[name] = _open(folder)
+            return True
+
+    def drop(self, name: str) -> bool:
+        """False when there is no such collection. Who is just asking it is told that it broke."""
+        with self._creating:
+            collection = self._collections.pop(name, None)
+            if collection is None:
+                return False
+            collection.close()
+            # From here on it is not there, also for whoever opens the folder after a kill.
+            (self._folder / name / DESCRIPTION).unlink()
+            shutil.rmtree(self._folder / name)
             return True
 
     def flush(self) -> None:

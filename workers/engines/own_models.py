@@ -8,26 +8,34 @@ from pathlib import Path
 
 from django.conf import settings
 
-from workers.engines import catalogue
+from workers.engines import catalogue, embedder_folder
 from workers.engines.catalogue import Kind, Model, ModelFile
+from workers.engines.embedder_trial import try_embedder
 from workers.engines.errors import NotAModel
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 GGUF = b"GGUF"
 
 
-def describe(source: Path, *, name: str, family: str, licence: str, context: int, dimension: int) -> Model:
-    """An entry for a GGUF file, or for a folder in the layout of sentence-transformers."""
+def describe(source: Path, *, name: str, family: str, licence: str, context: int) -> Model:
+    """An entry for a GGUF file, or for a folder in the layout of sentence-transformers.
+
+    What an embedder reads at once and the length of its vectors is its own to say: it is loaded for that.
+    Raises `NotAModel`.
+    """
     if not NAME.fullmatch(name):
         raise NotAModel("A model's name has small letters, digits, dots, dashes and underscores only.")
     if any(entry.name == name for entry in catalogue.models()):
         raise NotAModel(f"The catalogue has another model {name!r}: choose another name.")
     if source.is_dir():
-        kind, files = Kind.EMBEDDER, _files_of(source)
-        if not (source / "modules.json").is_file():
-            raise NotAModel("The folder is no embedder: it has no modules.json.")
+        embedder_folder.require_safe(source)
+        tried = try_embedder(source)
+        kind, context, dimension = Kind.EMBEDDER, tried.max_tokens, tried.dimension
+        files = tuple(
+            _file(path, path.relative_to(source).as_posix()) for path in embedder_folder.files_of(source)
+        )
     else:
-        kind, files = Kind.LANGUAGE, (_file(source, f"{name}.gguf"),)
+        kind, dimension, files = Kind.LANGUAGE, 0, (_file(source, f"{name}.gguf"),)
         with source.open("rb") as file:
             if file.read(4) != GGUF:
                 raise NotAModel("The file is no language model in the format GGUF.")
@@ -63,12 +71,6 @@ def enter(entry: Model) -> None:
     Path(settings.MODELS_DIR).mkdir(parents=True, exist_ok=True)
     with catalogue.own_catalogue().open("a", encoding="utf-8") as file_:
         file_.write("\n".join(rows))
-
-
-def _files_of(folder: Path) -> tuple[ModelFile, ...]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    visible = [path for path in paths if not path.relative_to(folder).parts[0].startswith(".")]
-    return tuple(_file(path, path.relative_to(folder).as_posix()) for path in visible)
 
 
 def _file(path: Path, name: str) -> ModelFile:

@@ -21,6 +21,8 @@ import Stemmer
 
 from workers.engines import SparseVector
 
+# Of tokens and weights together: an index of another version is made anew.
+WORDS_VERSION = 1
 K1 = 1.2
 B = 0.75
 # Tokens of a usual passage. A constant, so that a passage's vector never depends on other passages.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from muniment.documents.models import Document, Version
 from muniment.documents.queries import text_of
+from workers import generations
 from workers.engines import connect
 from workers.engines.sparse import tokens
 from workers.evaluate.dataset import Query
@@ -126,9 +127,10 @@ def fused(sides: Sequence[Scores]) -> Scores:
 
 def _dense(units: Sequence[Unit], queries: Sequence[Query]) -> Callable[[Query], Scores]:
     """Cosine with each unit; the questions are embedded as the product embeds them."""
-    matrix = connect.passage_embedder().encode([unit.indexed for unit in units])
-    engine = connect.engine()
-    vectors = {query.id: numpy.array(engine.embed([query.question])[0], numpy.float32) for query in queries}
+    generation = generations.serving()
+    matrix = generations.embedder_of(generation).encode([unit.indexed for unit in units])
+    embed = generations.embed_with(connect.engine(), generation)
+    vectors = {query.id: numpy.array(embed([query.question])[0], numpy.float32) for query in queries}
     return lambda query: matrix @ vectors[query.id]
 
 
@@ -137,7 +139,7 @@ def _passages(corpus: Corpus) -> list[Unit]:
     units = []
     for id, version in corpus.versions.items():
         document = version.document
-        for passage in version.passages.order_by("ordinal"):
+        for passage in version.own_passages.order_by("ordinal"):
             units.append(Unit(id, passage.page, passage.text, searched_text(document, passage)))
     return units
 
@@ -147,13 +149,13 @@ def _windows(corpus: Corpus) -> list[Unit]:
 
     A window belongs to the page on which its middle lies.
     """
-    units = []
+    units, embedder = [], generations.embedder_of(generations.serving())
     for id, version in corpus.versions.items():
         title, text = _title(version.document), _stored_text(version)
         pages = list(version.pages.order_by("start").values_list("start", "number"))
         starts = [start for start, _number in pages]
         whole = title + text
-        for start, end in windows(connect.passage_embedder().token_ranges(whole)):
+        for start, end in windows(embedder.token_ranges(whole)):
             middle = max((start + end) // 2 - len(title), 0)
             page = pages[max(bisect_right(starts, middle) - 1, 0)][1] if pages else 1
             units.append(Unit(id, page, whole[start:end], whole[start:end]))
@@ -173,5 +175,5 @@ def _title(document: Document) -> str:
 
 
 def _stored_text(version: Version) -> str:
-    end = version.passages.order_by("-ordinal").values_list("end", flat=True).first() or 0
+    end = version.own_passages.order_by("-ordinal").values_list("end", flat=True).first() or 0
     return text_of(version, 0, end)

@@ -20,11 +20,11 @@ from muniment.evaluation.models import Case, Run, RunState
 from muniment.scope import Origin, Scope
 from muniment.tenancy.models import Library
 from muniment.tenancy.services import system_scope
-from workers.engines import EngineUnavailable, IndexUnavailable, connect
+from workers import generations
+from workers.engines import EngineUnavailable, IndexUnavailable
 from workers.evaluate import report
 from workers.evaluate.dataset import Evidence, Query
 from workers.evaluate.run import Asked, Corpus, ask_all, measure, summary
-from workers.ingest.pipeline import SPLITTER_VERSION
 from workers.leases import Lease
 
 # Parts that are away are waited for this often; then the run has failed.
@@ -130,12 +130,12 @@ def _hash(questions: Iterable[Query]) -> str:
 
 def _settings() -> dict[str, object]:
     """What answered: versions and hashes, so that a later run can be told apart from this one."""
-    facts = connect.engine().facts()
+    generation = generations.serving()
     return {
         "version": __version__,
-        "embedder": facts.embedder,
-        "embedder_sha256": facts.embedder_sha256,
-        "splitter": SPLITTER_VERSION,
-        "index_generation": 1,
+        "embedder": generation.embedder,
+        "embedder_sha256": generation.embedder_sha256,
+        "splitter": generation.splitter,
+        "index_generation": generation.number,
         "passages_shown": settings.PASSAGES_SHOWN,
     }

@@ -14,8 +14,9 @@ from django.conf import settings
 from muniment.documents.models import Passage, Version, VersionState
 from muniment.scope import Scope
 from muniment.tenancy.models import Library
+from workers import generations
 from workers.answer.retrieve import find
-from workers.engines import Engine, PassageIndex, connect
+from workers.engines import Embed, PassageIndex, connect
 from workers.evaluate import metrics
 from workers.evaluate.dataset import DatasetError, Evidence, File, Query
 from workers.evaluate.scratch import newest_versions
@@ -113,23 +114,24 @@ def ask_all(
 
     Raises `DatasetError`, `EngineUnavailable`, `IndexUnavailable`.
     """
-    engine = connect.engine()
-    index = connect.index(engine.facts().dimension)
+    generation = generations.serving()
+    embed = generations.embed_with(connect.engine(), generation)
+    index = generations.index_of(generation)
     for query in queries:
         corpus.documents(query)
     asked = []
     for number, query in enumerate(queries, 1):
         beat()
-        asked.append(_ask(corpus, engine, index, query))
+        asked.append(_ask(corpus, embed, index, query))
         if number % 100 == 0 or number == len(queries):
             say(f"{number} of {len(queries)} questions asked")
     return asked
 
 
-def _ask(corpus: Corpus, engine: Engine, index: PassageIndex, query: Query) -> Asked:
+def _ask(corpus: Corpus, embed: Embed, index: PassageIndex, query: Query) -> Asked:
     def search(limit: int) -> list[tuple[Passage, float]]:
         libraries, documents = [corpus.library.id], corpus.documents(query)
-        return find(corpus.scope, engine, index, query.question, limit, libraries, documents)
+        return find(corpus.scope, embed, index, query.question, limit, libraries, documents)
 
     begun = time.perf_counter()
     search(settings.PASSAGES_SHOWN)

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from muniment.accounts.models import Person
-from muniment.documents.models import IN_WORK, Passage, Version, VersionState
+from muniment.documents.models import IN_WORK, Version, VersionState
 from muniment.documents.services import delete_document, delete_library, retry
 from muniment.documents.uploads import upload_whole
 from muniment.scope import Label, Origin, Role, Scope
@@ -23,7 +23,6 @@ from muniment.tenancy.queries import all_libraries
 from muniment.tenancy.services import create_library, create_tenant, give_access, scope_of
 from muniment.wall import within
 from workers.evaluate.dataset import File
-from workers.ingest.pipeline import passage_id
 
 # Documents on their way at once: the workers never wait, and what others upload meanwhile waits little.
 AT_ONCE = 64
@@ -90,7 +89,7 @@ def fill(scope: Scope, library: Library, files: Sequence[File], say: Say = lambd
     begun = time.monotonic()
     names = {file.name for file in files}
     newest = newest_versions(library)
-    gone = {name for name in newest if name not in names} | _made_otherwise(newest)
+    gone = {name for name in newest if name not in names}
     for name in gone:
         delete_document(scope, newest.pop(name).document_id)
     for version in newest.values():
@@ -116,18 +115,6 @@ def newest_versions(library: Library) -> dict[str, Version]:
 
 def _holds(version: Version | None, file: File) -> bool:
     return version is not None and version.sha256 == file.sha256
-
-
-def _made_otherwise(newest: dict[str, Version]) -> set[str]:
-    """Documents whose passages another embedder or another way of splitting made."""
-    published = {v.id: v for v in newest.values() if v.state == VersionState.PUBLISHED}
-    libraries = {version.document.library_id for version in published.values()}
-    first = Passage.objects.filter(version__document__library__in=libraries, ordinal=0)
-    return {
-        published[version].document.name
-        for id, version, sha256 in first.values_list("id", "version", "sha256")
-        if version in published and id != passage_id(published[version], 0, sha256)
-    }
 
 
 def _wait(library: Library, most: int, say: Say, begun: int, of: int) -> None:

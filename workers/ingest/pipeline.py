@@ -12,20 +12,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID, uuid5
 
-from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from muniment.documents import services as documents
 from muniment.documents.blobs import blob_path
+from muniment.documents.errors import IndexChanged
+from muniment.documents.generations import adopt_cut, building, cut_of, mark
 from muniment.documents.layout import HEADING_SEPARATOR, pack_words
-from muniment.documents.models import IN_WORK, Document, Page, Passage, Version, VersionState
+from muniment.documents.models import IN_WORK, Document, Generation, Page, Passage, Version, VersionState
+from muniment.documents.queries import text_of
 from muniment.jobs import services as jobs
 from muniment.pages.errors import Conflict
 from muniment.scope import Scope
 from muniment.tenancy.services import system_scope
-from workers.engines import Point, catalogue, connect
+from workers import generations
+from workers.engines import Point
 from workers.engines.sparse import passage_vector
-from workers.ingest.document import Piece, ReadDocument
+from workers.ingest.document import Block, ReadDocument
+from workers.ingest.document import Page as ReadPage
 from workers.ingest.errors import KilledReader, ReadError
 from workers.ingest.limits import Limits
 from workers.ingest.sandbox import read_in_child
@@ -34,8 +39,6 @@ from workers.leases import Lease
 
 log = logging.getLogger(__name__)
 
-# Part of every passage's id: another way to split or embed makes other points.
-SPLITTER_VERSION = 2
 NAMESPACE = UUID("6f6a1f0e-3c0d-4b52-9d4e-2a9f6c1b7e55")
 # A worker that dies again and again over the same document leaves it aside.
 MOST_ATTEMPTS = 5
@@ -47,6 +50,8 @@ STORE_SECONDS = 300
 # Room for title and headings, which are embedded with each passage but are not part of it.
 CONTEXT_TOKENS = 48
 CONTEXT_CHARS = 160
+# A model that reads far more at once still finds best what is about one thing.
+MOST_TOKENS = 512
 # Passages aim at this part of what the embedder reads, so that a last short sentence still fits.
 TARGET_SHARE = 0.87
 
@@ -64,9 +69,7 @@ def ingest(lease: Lease) -> None:
     try:
         if version.state != VersionState.EMBEDDING:
             _read(lease, version)
-        _embed(version, _reporter(lease, version, "embedding"))
-        lease.check()
-        documents.publish(scope, version)
+        _index_and_publish(lease, scope, version)
     except Conflict:
         # Deleted, replaced or done by somebody else meanwhile: then the lease is gone, and nothing is wrong.
         lease.check()
@@ -80,12 +83,25 @@ def ingest(lease: Lease) -> None:
     documents.tell(version, {"stage": VersionState.PUBLISHED.value})
 
 
+def _index_and_publish(lease: Lease, scope: Scope, version: Version) -> None:
+    """Into the generation that answers; into the next one, where that took over in the meantime."""
+    while True:
+        generation = generations.serving()
+        if cut_anew(version, generation):
+            adopt_cut(version, generation)
+        _embed(version, generation, _reporter(lease, version, "embedding"))
+        mark(version, generation.number)
+        lease.check()
+        try:
+            return documents.publish(scope, version)
+        except IndexChanged:
+            log.info("ingest.again version=%s", version.id)
+
+
 def _give_up(scope: Scope, version: Version, code: str) -> None:
     """What an earlier try wrote into the index goes first: a document that failed has no passages there."""
     if version.passage_count:
-        connect.index(catalogue.model(settings.EMBEDDER).dimension).delete_versions(
-            version.tenant, [version.id]
-        )
+        generations.index_of(generations.serving()).delete_versions(version.tenant, [version.id])
     documents.fail(scope, version, code)
     documents.tell(version, {"stage": VersionState.FAILED.value, "code": code})
 
@@ -106,14 +122,13 @@ def _read(lease: Lease, version: Version) -> None:
     # A table of one page is read without a word; another worker must not begin with it meanwhile.
     with lease.kept(limits.wall + STORE_SECONDS):
         read = read_in_child(path, version.document.name, limits, _reporter(lease, version, "reading"))
-        embedder = connect.passage_embedder()
-        limit = embedder.max_tokens - CONTEXT_TOKENS
-        pieces = split(read, embedder.count_tokens, target=round(limit * TARGET_SHARE), limit=limit)
+        generation = generations.serving()
         documents.store_text(
             version,
             _pages(version, read),
-            _passages(version, pieces),
+            _passages(version, generation, generation.number, read),
             read.title,
+            cut=generation.number,
             media_type=read.media_type[:100],
             language=read.language[:20],
             warnings=read.warnings[:50],
@@ -151,19 +166,22 @@ def _pages(version: Version, read: ReadDocument) -> Iterator[Page]:
         )
 
 
-def passage_id(version: Version, ordinal: int, sha256: str) -> UUID:
-    """It follows from the text, the embedder and the way of splitting: another of these makes another."""
-    name = f"{version.tenant}|{version.id}|{ordinal}|{sha256}|{settings.EMBEDDER}|{SPLITTER_VERSION}"
-    return uuid5(NAMESPACE, name)
+def passage_id(version: Version, cut: int, ordinal: int, sha256: str) -> UUID:
+    """It follows from the text and the cut: done again, the same passages are written once more."""
+    return uuid5(NAMESPACE, f"{version.tenant}|{version.id}|{cut}|{ordinal}|{sha256}")
 
 
-def _passages(version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
-    for piece in pieces:
+def _passages(version: Version, generation: Generation, cut: int, read: ReadDocument) -> Iterator[Passage]:
+    """The text cut to the size that the generation's embedder reads."""
+    embedder = generations.embedder_of(generation)
+    limit = min(embedder.max_tokens, MOST_TOKENS) - CONTEXT_TOKENS
+    for piece in split(read, embedder.count_tokens, target=round(limit * TARGET_SHARE), limit=limit):
         sha256 = hashlib.sha256(piece.text.encode()).hexdigest()
         yield Passage(
-            id=passage_id(version, piece.ordinal, sha256),
+            id=passage_id(version, cut, piece.ordinal, sha256),
             tenant=version.tenant,
             version=version,
+            cut=cut,
             ordinal=piece.ordinal,
             start=piece.start,
             end=piece.end,
@@ -175,13 +193,50 @@ def _passages(version: Version, pieces: Sequence[Piece]) -> Iterator[Passage]:
         )
 
 
-def _embed(version: Version, report: Callable[[int, int], None]) -> None:
+def cut_anew(version: Version, generation: Generation) -> bool:
+    """Store the passages that a generation needs besides those that there are; whether it needs any.
+
+    They are cut from the stored text, so no original is opened, and nothing moves in it that answers name.
+    """
+    cut = cut_of(version, generation)
+    if cut == version.cut:
+        return False
+    if not version.passages.filter(cut=cut).exists():
+        Passage.objects.bulk_create(
+            _passages(version, generation, cut, stored_document(version)), batch_size=500
+        )
+    return True
+
+
+def stored_document(version: Version) -> ReadDocument:
+    """What the reader saw, but for the kind of white space between passages."""
+    pages = list(version.pages.order_by("number"))
+    return ReadDocument(
+        text=text_of(version, 0, pages[-1].end if pages else 0),
+        pages=[
+            ReadPage(
+                number=page.number,
+                label=page.label,
+                start=page.start,
+                end=page.end,
+                width=page.width,
+                height=page.height,
+                blocks=[Block(*block) for block in page.blocks],
+            )
+            for page in pages
+        ],
+        title=version.document.title,
+        media_type=version.media_type,
+    )
+
+
+def _embed(version: Version, generation: Generation, report: Callable[[int, int], None]) -> None:
     """Vectors for every passage, written and counted. Raises `IndexMiscounts` where the count is off."""
-    embedder = connect.passage_embedder()
-    index = connect.index(embedder.dimension)
+    embedder, index = generations.embedder_of(generation), generations.index_of(generation)
     document = Document.objects.get(pk=version.document_id)
-    total, done = version.passage_count, 0
-    for batch in passage_batches(version):
+    passages = version.passages.filter(cut=cut_of(version, generation))
+    total, done = passages.count(), 0
+    for batch in passage_batches(passages):
         report(done, total)
         texts = [searched_text(document, passage) for passage in batch]
         vectors = embedder.encode(texts)
@@ -205,14 +260,14 @@ def _embed(version: Version, report: Callable[[int, int], None]) -> None:
         index.move_document(now.tenant, now.id, now.library_id, now.label)
 
 
-def passage_batches(version: Version) -> Iterator[list[Passage]]:
-    """A version's passages in order, each batch by a query of its own.
+def passage_batches(passages: QuerySet[Passage]) -> Iterator[list[Passage]]:
+    """One version's passages in order, each batch by a query of its own.
 
     One long query would keep SQLite's view of the moment when it began, and whoever writes on that connection
     after somebody else did is told at once that the database is locked.
     """
     last = -1
-    while batch := list(version.passages.filter(ordinal__gt=last).order_by("ordinal")[:BATCH]):
+    while batch := list(passages.filter(ordinal__gt=last).order_by("ordinal")[:BATCH]):
         yield batch
         last = batch[-1].ordinal
 
@@ -254,23 +309,44 @@ def reindex(lease: Lease) -> None:
     if job.attempt > MOST_ATTEMPTS:
         jobs.fail(job, "interrupted")
         return
-    index = connect.index(connect.passage_embedder().dimension)
+    generation = generations.serving()
+    index = generations.index_of(generation)
     if index.count(version.tenant, version.id) > version.passage_count:
         index.delete_versions(version.tenant, [version.id])
-    _embed(version, lambda done, total: lease.beat())
+    _embed(version, generation, lambda done, total: lease.beat())
     version.refresh_from_db()
     if version.state != VersionState.PUBLISHED:
         # Retired while it was in work; its removal may have been quicker.
         index.delete_versions(version.tenant, [version.id])
 
 
+def build(lease: Lease) -> None:
+    """A published version into the index that is being built beside the one that answers."""
+    job, generation = lease.job, building()
+    version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
+    if generation is None or version.state != VersionState.PUBLISHED:
+        return
+    if version.indexed_in >= generation.number:
+        return
+    if job.attempt > MOST_ATTEMPTS:
+        jobs.fail(job, "interrupted")
+        return
+    with lease.kept(STORE_SECONDS):
+        cut_anew(version, generation)
+    _embed(version, generation, lambda done, total: lease.beat())
+    if not mark(version, generation.number):
+        # Retired while it was in work; its removal may have been quicker.
+        generations.index_of(generation).delete_versions(version.tenant, [version.id])
+
+
 def remove(lease: Lease) -> None:
     """A replaced version loses its points; a deleted one also its text, pictures and bytes."""
-    job = lease.job
+    job, points = lease.job, 0
     version = Version.objects.select_related("document").get(pk=job.subject, tenant=job.tenant)
-    index = connect.index(connect.passage_embedder().dimension)
-    points = index.count(version.tenant, version.id)
-    index.delete_versions(version.tenant, [version.id])
+    for generation in generations.kept():
+        index = generations.index_of(generation)
+        points += index.count(version.tenant, version.id)
+        index.delete_versions(version.tenant, [version.id])
     if version.state == VersionState.DELETED:
         documents.drop_files(version)
         with transaction.atomic():
@@ -281,5 +357,6 @@ def remove(lease: Lease) -> None:
 def move(lease: Lease) -> None:
     """Library and label of a document's points follow the database."""
     document = Document.objects.get(pk=lease.job.subject, tenant=lease.job.tenant)
-    index = connect.index(connect.passage_embedder().dimension)
-    index.move_document(document.tenant, document.id, document.library_id, document.label)
+    for generation in generations.kept():
+        index = generations.index_of(generation)
+        index.move_document(document.tenant, document.id, document.library_id, document.label)

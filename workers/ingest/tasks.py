@@ -41,6 +41,11 @@ def reindex(job: str, tenant: str) -> None:
     work(job, tenant, pipeline.reindex, patient=True)
 
 
+@shared_task(name="ingest.build")
+def build(job: str, tenant: str) -> None:
+    work(job, tenant, pipeline.build, patient=True)
+
+
 @shared_task(name="pictures.render")
 def render(key: str, question: str) -> None:
     """A page's picture into the cache. The web process asked, and has checked who may see it."""

@@ -39,6 +39,7 @@ DATA: dict[str, Look] = {
     "backup": data.backups,
     "work": data.work,
     "index": parts.index,
+    "index made with": parts.making,
     "engine": parts.engine,
 }
 

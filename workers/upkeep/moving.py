@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from muniment.audit import actions
 from muniment.audit.services import record
+from muniment.documents.generations import build_anew
 from muniment.documents.models import Document, Upload, Version
 from muniment.jobs.services import end_all_leases
 from muniment.scope import Scope
@@ -102,6 +103,7 @@ def _move(
         end_all_leases()
         scope = act(who)
         reindexing = enqueue_everything()
+        build_anew()
         size, digest = sum(one.size for one in needed), _digest(contents)
         details = {"rows": sum(content.rows for content in contents), "blobs": len(needed)}
         record(scope, actions.MOVED_TO_SITE, details={**details, "bytes": size, "sha256": digest})

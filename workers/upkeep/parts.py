@@ -10,13 +10,14 @@ import redis
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from muniment.documents.models import Version, VersionState
+from muniment.documents import generations as rows
+from muniment.documents.models import Generation, Version, VersionState
 from muniment.jobs.broker import client
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.registry.queries import present_engine, supervised
 from muniment.tenancy.queries import each_tenant
-from workers import preflight
+from workers import generations, preflight
 from workers.engines import (
     EngineFacts,
     EngineUnavailable,
@@ -27,6 +28,7 @@ from workers.engines import (
     connect,
 )
 from workers.engines.errors import ModelMissing
+from workers.upkeep import building
 from workers.upkeep.finding import Finding, away, bad, ok, warn
 
 # Asking for each version takes some milliseconds.
@@ -90,7 +92,7 @@ def index() -> Iterator[Finding]:
     from workers.engines.index import IndexRefused
 
     try:
-        found = connect.index(catalogue.model(settings.EMBEDDER).dimension)
+        found = generations.index_of(generations.serving())
         compared, wrong = _miscounted(found)
     except IndexLocked as error:
         yield bad("index", str(error))
@@ -118,6 +120,89 @@ def index() -> Iterator[Finding]:
         )
     else:
         yield ok("index", _("It has every passage of the %(compared)s documents looked at.") % words)
+
+
+def making() -> Iterator[Finding]:
+    """With what the index was made, and whether settings and release would make it so today."""
+    name = "index made with"
+    serving, begun = rows.serving(), rows.building()
+    if serving is None:
+        return
+    words = {"number": serving.number, "old": serving.embedder, "new": settings.EMBEDDER}
+    if not _is_here(serving):
+        yield bad(
+            name,
+            _(
+                "Nothing can be found, because questions cannot be embedded as its passages were: "
+                "bring %(old)s back (`manage.py models get %(old)s`), or use %(new)s (`manage.py reindex`)."
+            )
+            % words,
+        )
+    if begun:
+        yield _begun(name, begun)
+        return
+    try:
+        made, wanted = rows.making(serving), generations.wanted()
+    except ModelMissing:
+        return  # the check of the models says so
+    if made == wanted:
+        yield ok(name, _("Index %(number)s was made with %(old)s, as the settings say.") % words)
+    elif made.embedder_sha256 != wanted.embedder_sha256:
+        yield warn(
+            name,
+            _(
+                "It was made with the embedder %(old)s, and the settings name %(new)s. The old one goes on "
+                "answering until `manage.py reindex` has made another index."
+            )
+            % words,
+        )
+    else:
+        yield warn(
+            name,
+            _(
+                "It was made by an earlier release, which cut texts or weighed words in another way. It goes "
+                "on answering until `manage.py reindex` has made another index."
+            ),
+        )
+
+
+def _is_here(generation: Generation) -> bool:
+    try:
+        entry = catalogue.model(generation.embedder)
+    except ModelMissing:
+        return False
+    return entry.sha256 == generation.embedder_sha256 and catalogue.state_of(entry) == "there"
+
+
+def _begun(name: str, generation: Generation) -> Finding:
+    seen = building.progress(generation)
+    words = {"number": generation.number, "embedder": generation.embedder, **vars(seen)}
+    if seen.failed:
+        return bad(
+            name,
+            _(
+                "%(failed)s of %(documents)s documents could not be added to index %(number)s, so "
+                "the one before goes on: read the log of ingest, then try again with `manage.py reindex`."
+            )
+            % words,
+        )
+    if seen.built == seen.documents:
+        return warn(
+            name,
+            _(
+                "Index %(number)s is complete and answers in a moment. If it stays like this, start Muniment "
+                "again: the engine does not know %(embedder)s yet."
+            )
+            % words,
+        )
+    return warn(
+        name,
+        _(
+            "Index %(number)s is being made with %(embedder)s, %(built)s of %(documents)s documents are in "
+            "it. The one before answers until then."
+        )
+        % words,
+    )
 
 
 def _miscounted(index: PassageIndex) -> tuple[int, int]:

@@ -9,7 +9,8 @@ be wrong:
 - What should not be there: index, database, index. Rows are written before their points, and a removal ends
   after its points are gone, so a point that is still there when nobody is to remove it belongs to nobody.
 
-Only payloads are compared; which model made a vector is not written beside it.
+Only payloads are compared; which model made a vector is not written beside it. While a generation is built
+beside the one that answers, each is compared with what it has to have by then.
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
-from muniment.documents.models import IN_WORK, Passage, Version, VersionState
+from muniment.documents.generations import is_still, unmark
+from muniment.documents.models import (
+    IN_WORK,
+    Generation,
+    GenerationState,
+    Passage,
+    Version,
+    VersionState,
+)
 from muniment.jobs import services as jobs
 from muniment.jobs.models import OPEN_STATES, Job, Kind
 from muniment.tenancy.models import Tenant
@@ -37,6 +46,38 @@ from workers.upkeep.difference import Difference, What
 
 PAGE = 1000
 LOOKED_AT_AGAIN = 200
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a tenant has in one generation of the index."""
+
+    tenant: UUID
+    generation: Generation
+    index: PassageIndex
+
+    def passages(self) -> QuerySet[Passage]:
+        """Those that have to be there."""
+        cut = self.generation.number if self.cuts_anew else F("version__cut")
+        return Passage.objects.filter(
+            tenant=self.tenant,
+            cut=cut,
+            version__state=VersionState.PUBLISHED,
+            version__indexed_in__gte=self.generation.number,
+        )
+
+    @property
+    def is_built(self) -> bool:
+        return self.generation.state == GenerationState.BUILDING
+
+    @property
+    def cuts_anew(self) -> bool:
+        return self.is_built and self.generation.cuts
+
+    def write_again(self, version: UUID) -> bool:
+        if self.is_built:
+            return bool(unmark(self.generation, [version]))
+        return order(self.tenant, Kind.REINDEX, version)
 
 
 @dataclass(frozen=True)
@@ -56,11 +97,14 @@ class Place:
         return (self.version, self.document) == (point.version, point.document)
 
 
-def look(tenant: UUID, index: PassageIndex) -> Iterator[Difference]:
+def look(side: Side) -> Iterator[Difference]:
     """Every difference of one tenant, within whose wall this is called. Raises `IndexUnavailable`."""
-    suspects = _suspects(tenant, index)
+    suspects = _suspects(side)
     while some := list(islice(suspects, LOOKED_AT_AGAIN)):
-        yield from _decided(tenant, index, some)
+        found = list(_decided(side, some))
+        if not is_still(side.generation):
+            return  # another one answers: then this was compared with what is to be in that
+        yield from found
 
 
 def look_for_strays(index: PassageIndex) -> Iterator[Difference]:
@@ -87,26 +131,22 @@ def _tenants() -> list[UUID]:
     return list(Tenant.objects.values_list("id", flat=True))
 
 
-def _suspects(tenant: UUID, index: PassageIndex) -> Iterator[UUID]:
+def _suspects(side: Side) -> Iterator[UUID]:
     """The first look: ids in one place only, or with different payloads."""
-    points = ((point.id, point) for point in index.stored_points(tenant))
-    both: Iterator[tuple[UUID, Any]] = heapq.merge(points, _published(tenant), key=itemgetter(0))
+    points = ((point.id, point) for point in side.index.stored_points(side.tenant))
+    both: Iterator[tuple[UUID, Any]] = heapq.merge(points, _published(side), key=itemgetter(0))
     for id, sides in groupby(both, key=itemgetter(0)):
         point, *place = [side for _id, side in sides]
         if not place or place[0].differs(point):
             yield id
 
 
-def _published(tenant: UUID) -> Iterator[tuple[UUID, Place]]:
+def _published(side: Side) -> Iterator[tuple[UUID, Place]]:
     """Every passage that people find, in the order of the ids, each page by a query of its own."""
     last = UUID(int=0)
-    while rows := list(_placed(_of_published(tenant).filter(pk__gt=last).order_by("pk")[:PAGE])):
+    while rows := list(_placed(side.passages().filter(pk__gt=last).order_by("pk")[:PAGE])):
         yield from rows
         last = rows[-1][0]
-
-
-def _of_published(tenant: UUID) -> QuerySet[Passage]:
-    return Passage.objects.filter(tenant=tenant, version__state=VersionState.PUBLISHED)
 
 
 def _placed(passages: QuerySet[Passage]) -> Iterator[tuple[UUID, Place]]:
@@ -120,22 +160,22 @@ def is_open(kind: Kind, subject: str) -> Exists:
     return Exists(Job.objects.filter(kind=kind, subject=OuterRef(subject), state__in=OPEN_STATES))
 
 
-def _settled(tenant: UUID, ids: Iterable[UUID]) -> dict[UUID, Place]:
+def _settled(side: Side, ids: Iterable[UUID]) -> dict[UUID, Place]:
     """Those published, and nobody is about to write their points again; read in one statement."""
-    quiet = _of_published(tenant).exclude(is_open(Kind.REINDEX, "version"))
+    quiet = side.passages().exclude(is_open(Kind.REINDEX, "version") | is_open(Kind.BUILD, "version"))
     return dict(_placed(quiet.exclude(is_open(Kind.MOVE, "version__document")).filter(pk__in=list(ids))))
 
 
-def _decided(tenant: UUID, index: PassageIndex, ids: list[UUID]) -> Iterator[Difference]:
-    before = _settled(tenant, ids)
-    points = {point.id: point for point in index.stored_points(tenant, ids)}
-    after = _settled(tenant, ids)
-    yield from _not_as_written(tenant, points, {id: at for id, at in after.items() if before.get(id) == at})
-    yield from _not_wanted(tenant, index, [point for id, point in points.items() if id not in after])
+def _decided(side: Side, ids: list[UUID]) -> Iterator[Difference]:
+    before = _settled(side, ids)
+    points = {point.id: point for point in side.index.stored_points(side.tenant, ids)}
+    after = _settled(side, ids)
+    yield from _not_as_written(side, points, {id: at for id, at in after.items() if before.get(id) == at})
+    yield from _not_wanted(side, [point for id, point in points.items() if id not in after])
 
 
 def _not_as_written(
-    tenant: UUID, points: dict[UUID, StoredPoint], wanted: dict[UUID, Place]
+    side: Side, points: dict[UUID, StoredPoint], wanted: dict[UUID, Place]
 ) -> Iterator[Difference]:
     missing: dict[UUID, int] = defaultdict(int)
     rewrite: dict[UUID, int] = defaultdict(int)
@@ -147,13 +187,12 @@ def _not_as_written(
         elif place.differs(point):
             where, key = (moved, place.document) if place.moved(point) else (rewrite, place.version)
             where[key] += 1
-    for what, kind, type, found in (
-        (What.MISSING_POINTS, Kind.REINDEX, "version", missing),
-        (What.MISPLACED_POINTS, Kind.REINDEX, "version", rewrite),
-        (What.MISPLACED_POINTS, Kind.MOVE, "document", moved),
-    ):
-        for subject, count in found.items():
-            yield Difference(what, tenant, type, subject, count, partial(order, tenant, kind, subject))
+    for what, found in ((What.MISSING_POINTS, missing), (What.MISPLACED_POINTS, rewrite)):
+        for version, count in found.items():
+            yield Difference(what, side.tenant, "version", version, count, partial(side.write_again, version))
+    for document, count in moved.items():
+        move = partial(order, side.tenant, Kind.MOVE, document)
+        yield Difference(What.MISPLACED_POINTS, side.tenant, "document", document, count, move)
 
 
 def order(tenant: UUID, kind: Kind, subject: UUID) -> bool:
@@ -161,17 +200,21 @@ def order(tenant: UUID, kind: Kind, subject: UUID) -> bool:
     return True
 
 
-def _not_wanted(tenant: UUID, index: PassageIndex, points: list[StoredPoint]) -> Iterator[Difference]:
+def _not_wanted(side: Side, points: list[StoredPoint]) -> Iterator[Difference]:
     """Which of these points nobody needs: by the version that they are of, or say they are of."""
     if not points:
         return
+    tenant, index = side.tenant, side.index
     passages = dict(
         Passage.objects.filter(tenant=tenant, pk__in=[p.id for p in points]).values_list("pk", "version")
     )
     version_of = {point.id: passages.get(point.id, point.version) for point in points}
     versions = Version.objects.filter(tenant=tenant, pk__in=[v for v in version_of.values() if v])
     quiet = versions.exclude(
-        is_open(Kind.REMOVE, "pk") | is_open(Kind.REINDEX, "pk") | is_open(Kind.INGEST, "pk")
+        is_open(Kind.REMOVE, "pk")
+        | is_open(Kind.REINDEX, "pk")
+        | is_open(Kind.INGEST, "pk")
+        | is_open(Kind.BUILD, "pk")
     )
     states = dict(quiet.values_list("pk", "state"))
     known = set(versions.values_list("pk", flat=True))

@@ -9,18 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from uuid import UUID
 
-from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from muniment.audit import actions
 from muniment.audit.services import Thing, record
-from muniment.documents.models import Version, VersionState
+from muniment.documents.generations import building, is_still
+from muniment.documents.models import Generation, Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.pages.errors import Forbidden
@@ -28,7 +27,8 @@ from muniment.registry.services import store_report
 from muniment.scope import Role, Scope
 from muniment.tenancy.queries import each_tenant
 from muniment.tenancy.services import system_scope
-from workers.engines import IndexUnavailable, PassageIndex, catalogue, connect
+from workers import generations
+from workers.engines import IndexUnavailable, PassageIndex, connect
 from workers.engines.errors import ModelMissing
 from workers.upkeep import files, points, rows
 from workers.upkeep.difference import REPORT, Difference, Report, What
@@ -67,9 +67,9 @@ def _give_way() -> None:
 def compare(mend: bool = True, request_id: str = "") -> Report:
     """Find every difference, and with `mend` mend it; what was found is kept for the doctor then."""
     report = Report()
-    index = _index_if_there()
-    report.index_compared = index is not None
-    for difference in _all(report, index):
+    indexes = _indexes_if_there()
+    report.index_compared = bool(indexes)
+    for difference in _all(report, indexes):
         mended = mend and _mend(difference, request_id)
         report.add(difference, mended)
         log.warning(
@@ -80,15 +80,15 @@ def compare(mend: bool = True, request_id: str = "") -> Report:
     return report
 
 
-def _all(report: Report, index: PassageIndex | None) -> Iterator[Difference]:
+def _all(report: Report, indexes: Sequence[tuple[Generation, PassageIndex]]) -> Iterator[Difference]:
     """The index first: its foreign points are the one thing that cannot wait."""
-    looks: list[Callable[[UUID], Iterator[Difference]]] = [rows.look, files.look]
-    if index is not None:
-        looks.insert(0, lambda tenant: _while_there(report, points.look(tenant, index)))
-    for look in looks:
+    for generation, index in indexes:
+        for tenant in each_tenant():
+            yield from _while_there(report, points.look(points.Side(tenant.id, generation, index)))
+    for look in (rows.look, files.look):
         for tenant in each_tenant():
             yield from look(tenant.id)
-    if index is not None:
+    for _generation, index in indexes:
         yield from _while_there(report, points.look_for_strays(index))
     yield from files.look_for_strangers()
     yield from rows.look_for_stuck_work()
@@ -134,11 +134,15 @@ def sample() -> int:
 
 def everything() -> int:
     """Have each published version indexed again whose points are not its passages; gives how many."""
-    index, ordered = _index(), 0
+    generation, ordered = generations.serving(), 0
+    index = generations.index_of(generation)
     for tenant in each_tenant():
         published = Version.objects.filter(tenant=tenant.id, state=VersionState.PUBLISHED)
         quiet = published.exclude(points.is_open(Kind.REINDEX, "pk"))
-        for version in [version.id for version in quiet.iterator() if _differs(index, version)]:
+        wrong = [version.id for version in quiet.iterator() if _differs(index, version)]
+        if not is_still(generation):
+            break  # another one answers by now: the next look compares that
+        for version in wrong:
             order = partial(points.order, tenant.id, Kind.REINDEX, version)
             ordered += _mend(Difference(What.MISSING_POINTS, tenant.id, "version", version, mend=order))
     if ordered:
@@ -146,15 +150,17 @@ def everything() -> int:
     return ordered
 
 
-def _index_if_there() -> PassageIndex | None:
+def _indexes_if_there() -> list[tuple[Generation, PassageIndex]]:
+    """What answers, and what is built beside it."""
     try:
-        return _index()
+        live = filter(None, (generations.serving(), building()))
+        return [(generation, generations.index_of(generation)) for generation in live]
     except (IndexUnavailable, ModelMissing):
-        return None
+        return []
 
 
 def _index() -> PassageIndex:
-    return connect.index(catalogue.model(settings.EMBEDDER).dimension)
+    return generations.index_of(generations.serving())
 
 
 def _differs(index: PassageIndex, version: Version) -> bool:

@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from muniment.audit import actions
 from muniment.audit.services import record_alone
 from muniment.documents.blobs import sync
+from muniment.documents.generations import build_anew
 from muniment.pages.errors import Forbidden
 from muniment.scope import Role, Scope
 from workers import guard
@@ -166,6 +167,7 @@ def _settle(act: Callable[[], Scope], details: dict[str, object]) -> int:
         raise Forbidden
     Session.objects.all().delete()
     reindexing = enqueue_everything()
+    build_anew()
     record_alone(scope, actions.BACKUP_RESTORED, details=details)
     return reindexing
 

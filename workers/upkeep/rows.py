@@ -26,6 +26,7 @@ from workers.upkeep.points import PAGE, is_open, order
 
 # What a job of each kind is about. An answer whose question is gone ends by itself.
 SUBJECTS = {Kind.INGEST: Version, Kind.REMOVE: Version, Kind.REINDEX: Version, Kind.MOVE: Document}
+SUBJECTS[Kind.BUILD] = Version
 
 
 def look(tenant: UUID) -> Iterator[Difference]:
@@ -82,7 +83,10 @@ def _damaged_texts(tenant: UUID) -> Iterator[Difference]:
     published = Version.objects.filter(tenant=tenant, state=VersionState.PUBLISHED)
     # One version after the other: a GROUP BY would sort all passages in memory.
     stored = (
-        Passage.objects.filter(version=OuterRef("pk")).order_by().values("version").annotate(n=Count("pk"))
+        Passage.objects.filter(version=OuterRef("pk"), cut=OuterRef("cut"))
+        .order_by()
+        .values("version")
+        .annotate(n=Count("pk"))
     )
     counted = published.annotate(stored=Coalesce(Subquery(stored.values("n")), 0))
     counted = counted.exclude(stored=F("passage_count"))

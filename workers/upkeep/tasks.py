@@ -13,7 +13,7 @@ from muniment.jobs.services import sweep as sweep_jobs
 from muniment.tenancy.queries import each_tenant
 from workers.engines import IndexUnavailable, connect
 from workers.leases import free_the_dead
-from workers.upkeep import reconcile, sovereignty
+from workers.upkeep import building, reconcile, sovereignty
 from workers.upkeep.doctor import as_rows, examine_after_a_start, examine_and_store
 from workers.upkeep.trial import try_speed_once
 
@@ -30,6 +30,18 @@ def sweep() -> None:
         examine_after_a_start()
         try_speed_once()
         sovereignty.refresh_first()
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="upkeep.build")
+def build() -> None:
+    """The next step of making another index, where one is being made."""
+    close_old_connections()
+    try:
+        building.go_on()
+    except IndexUnavailable:
+        connect.index.cache_clear()
     finally:
         close_old_connections()
 

@@ -152,6 +152,15 @@ MOVED_TO_SITE = _action(
 DIFFERENCE_MENDED = _action(
     "storage.mended", _("mended what database, index and originals said differently"), _CARE, "what count"
 )
+INDEX_BEGUN = _action(
+    "index.begun", _("began to make another index"), _CARE, "embedder_sha256 splitter generation_before"
+)
+INDEX_ABANDONED = _action(
+    "index.abandoned", _("gave up making another index"), _CARE, "embedder_sha256 splitter generation_before"
+)
+INDEX_SWITCHED = _action(
+    "index.switched", _("took another index into use"), _CARE, "embedder_sha256 splitter generation_before"
+)
 EGRESS_BLOCKED = _action(
     "egress.blocked", _("was kept from calling out"), _CARE, "kind port process times", "host"
 )

@@ -17,7 +17,8 @@ from django.utils.translation import ngettext
 from muniment import __version__
 from muniment.console import sovereignty as sovereignty_page
 from muniment.console.parts import Part
-from muniment.documents.models import Version, VersionState
+from muniment.documents import generations
+from muniment.documents.models import GenerationState, Version, VersionState
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import open_count
 from muniment.pages.errors import Forbidden
@@ -110,10 +111,14 @@ def _model() -> Part:
 
 def _work() -> list[Part]:
     files, questions = open_count(Kind.INGEST), open_count(Kind.ANSWER)
-    return [
+    work = [
         Part(_("Files waiting"), _("or in work"), "up", _("up"), thousands(files)),
         Part(_("Questions waiting"), _("or in work"), "up", _("up"), thousands(questions)),
     ]
+    if begun := generations.building():
+        amount = _("%(built)s of %(documents)s documents") % vars(begun)
+        work.append(Part(_("Another index"), begun.embedder, "up", _("being made"), amount))
+    return work
 
 
 def _database() -> Part:
@@ -189,7 +194,26 @@ def models(scope: Scope) -> list[dict[str, str]]:
         "context_text": thousands(facts.get("max_tokens")),
         "advice": _short(facts.get("embedder_sha256")),
     }
-    return [{**row, **in_use} for row in (answers, finds) if row["name"]]
+    rows = [answers, *([] if generations.kept() else [finds])]
+    return [{**row, **in_use} for row in rows if row["name"]] + _embedders()
+
+
+def _embedders() -> list[dict[str, str]]:
+    """Of the index that answers, and of the one that is being built; the same for every tenant."""
+    return [
+        {
+            "name": generation.embedder,
+            "purpose": _("finding passages, index %(number)s") % {"number": generation.number},
+            "context_text": "",
+            "advice": _short(generation.embedder_sha256),
+            "state": "in_use" if generation.state == GenerationState.SERVING else "working",
+            "state_text": _("in use")
+            if generation.state == GenerationState.SERVING
+            else _("%(built)s of %(documents)s documents") % vars(generation),
+        }
+        for generation in generations.kept()
+        if generation.state != GenerationState.RETIRED
+    ]
 
 
 def _short(sha256: str | None) -> str:

@@ -41,5 +41,12 @@ class OtherFormat(Invalid):
     detail = _("A new version has the same kind of file as the one before. Upload this as a new document.")
 
 
+class IndexChanged(Conflict):
+    """Another index came to answer while a document was on its way into the one before."""
+
+    code = "index_changed"
+    detail = _("The index was made anew meanwhile. Try again.")
+
+
 class NoRoom(DiskFull):
     code = "disk_full"

@@ -1,4 +1,4 @@
-"""Documents, their versions, pages and passages, and uploads on their way in."""
+"""Documents, their versions, pages and passages, uploads on their way in, and what the index is made with."""
 
 from __future__ import annotations
 
@@ -63,7 +63,11 @@ class Document(models.Model):
 
 
 class Version(models.Model):
-    """One content of a document, by the hash of its bytes."""
+    """One content of a document, by the hash of its bytes.
+
+    `cut` says which of its passages are its own, see `Passage`. `indexed_in` is the newest generation of the
+    index that has all its points.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     tenant = models.UUIDField()
@@ -79,6 +83,8 @@ class Version(models.Model):
     reader_deaths = models.PositiveSmallIntegerField(default=0)
     page_count = models.PositiveIntegerField(default=0)
     passage_count = models.PositiveIntegerField(default=0)
+    cut = models.PositiveIntegerField(default=1)
+    indexed_in = models.PositiveIntegerField(default=1)
     warnings = models.JSONField(default=list)
     added_by = models.UUIDField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -91,6 +97,10 @@ class Version(models.Model):
             models.Index(fields=["tenant", "state"], name="version_state"),
             models.Index(fields=["tenant", "sha256"], name="version_blob"),
         ]
+
+    @property
+    def own_passages(self) -> models.QuerySet[Passage]:
+        return self.passages.filter(cut=self.cut)
 
 
 class Page(models.Model):
@@ -115,11 +125,17 @@ class Page(models.Model):
 
 
 class Passage(models.Model):
-    """A piece of a version's text. Passages do not overlap; between them is white space only."""
+    """A piece of a version's text. Those of one cut do not overlap; between them is white space only.
+
+    A new generation of the index may cut the text anew: then both cuts are there, each with the number of
+    the generation it was made for, until the new one is the version's own. Of the old one those stay that
+    answers name.
+    """
 
     id = models.UUIDField(primary_key=True)
     tenant = models.UUIDField()
     version = models.ForeignKey(Version, models.CASCADE, related_name="passages")
+    cut = models.PositiveIntegerField(default=1)
     ordinal = models.PositiveIntegerField()
     start = models.PositiveIntegerField()
     end = models.PositiveIntegerField()
@@ -130,7 +146,9 @@ class Passage(models.Model):
     sha256 = models.CharField(max_length=64)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["version", "ordinal"], name="passage_ordinal_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "cut", "ordinal"], name="passage_ordinal_once")
+        ]
         indexes = [models.Index(fields=["version", "page"], name="passage_page")]
 
 
@@ -150,3 +168,43 @@ class Upload(models.Model):
     replaces = models.ForeignKey(Document, models.CASCADE, null=True, related_name="+")
     document = models.ForeignKey(Document, models.CASCADE, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class GenerationState(models.TextChoices):
+    BUILDING = "building", _("being built")
+    SERVING = "serving", _("in use")
+    RETIRED = "retired", _("replaced")
+    REMOVED = "removed", _("removed")
+
+
+class Generation(models.Model):
+    """One making of the passage index, for all tenants: with what it was made, and whether it answers.
+
+    One serves, and at most one is built beside it. A retired one is still in the index for whoever is just
+    asking it; the row of a removed one stays, because receipts of answers name its number. `splitter` and
+    `words` are versions of the ways to cut text and to weigh words; one that `cuts` has passages of its own.
+    `documents` and `built` are how many are to be in it and are.
+    """
+
+    number = models.PositiveIntegerField(primary_key=True)
+    state = models.CharField(max_length=16, choices=GenerationState.choices)
+    embedder = models.CharField(max_length=120)
+    embedder_sha256 = models.CharField(max_length=64)
+    dimension = models.PositiveIntegerField()
+    splitter = models.PositiveSmallIntegerField()
+    cuts = models.BooleanField(default=False)
+    words = models.PositiveSmallIntegerField()
+    documents = models.PositiveIntegerField(default=0)
+    built = models.PositiveIntegerField(default=0)
+    begun_at = models.DateTimeField(auto_now_add=True)
+    served_at = models.DateTimeField(null=True)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"],
+                condition=Q(state__in=(GenerationState.BUILDING, GenerationState.SERVING)),
+                name="generation_state_once",
+            )
+        ]

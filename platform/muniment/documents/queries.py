@@ -145,7 +145,7 @@ def versions_of(document: Document) -> QuerySet[Version]:
 
 def passages_on(version: Version, start: int, end: int) -> list[Passage]:
     """The passages that overlap a range of the document's text, in order."""
-    return list(version.passages.filter(start__lt=end, end__gt=start).order_by("ordinal"))
+    return list(version.own_passages.filter(start__lt=end, end__gt=start).order_by("ordinal"))
 
 
 def text_of(version: Version, start: int, end: int) -> str:
@@ -219,6 +219,7 @@ def neighbours(passage: Passage, distance: int = 1) -> list[Passage]:
     return list(
         Passage.objects.filter(
             version=passage.version_id,
+            cut=passage.cut,
             ordinal__gte=passage.ordinal - distance,
             ordinal__lte=passage.ordinal + distance,
         ).order_by("ordinal")

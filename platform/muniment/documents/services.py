@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from muniment.audit import actions
 from muniment.audit.actions import Outcome, Stage
 from muniment.audit.services import Thing, record, record_alone
-from muniment.documents import blobs, queries
-from muniment.documents.errors import NameTaken
+from muniment.documents import blobs, generations, queries
+from muniment.documents.errors import IndexChanged, NameTaken
 from muniment.documents.models import (
     IN_WORK,
     VERSION_MOVES,
@@ -92,6 +92,7 @@ def _retire(scope: Scope, version: Version, state: VersionState) -> None:
     """Take a version out of view; its points, passages and bytes go by a job."""
     jobs.cancel(scope, Kind.INGEST, version.id)
     jobs.cancel(scope, Kind.REINDEX, version.id)
+    jobs.cancel(scope, Kind.BUILD, version.id)
     move_version(version, state)
     jobs.create(scope, Kind.REMOVE, version.id)
 
@@ -139,7 +140,12 @@ def store_text(
 
 @transaction.atomic
 def publish(scope: Scope, version: Version) -> None:
-    """Make a version the one that people see. Its points are in the index and were counted."""
+    """Make a version the one that people see. Its points are in the index and were counted.
+
+    Raises `IndexChanged` where another index answers by now.
+    """
+    if version.indexed_in < generations.hold():
+        raise IndexChanged
     document = Document.objects.select_for_update().get(pk=version.document_id)
     before = document.current
     move_version(version, VersionState.PUBLISHED, published_at=timezone.now())

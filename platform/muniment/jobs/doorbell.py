@@ -21,6 +21,7 @@ BELLS: dict[str, tuple[str, str]] = {
     Kind.MOVE: ("ingest.move", "ingest"),
     Kind.ANSWER: ("answer.run", "answer"),
     Kind.REINDEX: ("ingest.reindex", "ingest"),
+    Kind.BUILD: ("ingest.build", "ingest"),
     Kind.EVALUATE: ("evaluate.run", "upkeep"),
 }
 

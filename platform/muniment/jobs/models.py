@@ -14,6 +14,7 @@ class Kind(models.TextChoices):
     MOVE = "move", _("move a document")
     ANSWER = "answer", _("answer a question")
     REINDEX = "reindex", _("index a document again")
+    BUILD = "build", _("add a document to a new index")
     EVALUATE = "evaluate", _("ask the kept questions")
 
 

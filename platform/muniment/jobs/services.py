@@ -121,6 +121,11 @@ def cancel(scope: Scope, kind: Kind, subject: UUID) -> bool:
     return bool(open_jobs.update(state=State.CANCELLED, finished_at=timezone.now(), lease_until=None))
 
 
+def forget_failed(kind: Kind) -> int:
+    """Before work of a kind is tried again from the start; gives how many had failed."""
+    return Job.objects.filter(kind=kind, state=State.FAILED).delete()[0]
+
+
 def sweep() -> int:
     """Ring for jobs that are due and were not rung lately; gives how many.
 

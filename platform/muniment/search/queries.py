@@ -40,6 +40,8 @@ def passages_with(scope: Scope, narrowing: Narrowing, words: str, most: int) -> 
         text__icontains=words,
         version__document__in=_narrowed(scope, narrowing),
         version__document__current=F("version"),
+        # Not those that another index is being made of.
+        cut=F("version__cut"),
     )
     return list(found.select_related("version")[:most])
 

@@ -1,4 +1,4 @@
-"""`manage.py models`: what the catalogue has, fetching one, adding a file of one's own."""
+"""`manage.py models`: which are used, what the catalogue has, fetching one, adding a file of one's own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
+from muniment.documents import generations
+from muniment.scope import Role
+from muniment.tenancy.queries import each_tenant
+from workers.acting import acting_scope
 from workers.engines import carriers, catalogue, own_models
 from workers.engines.catalogue import Model
 from workers.engines.errors import CarrierFailed, DiskFull, ModelMissing, NotAModel
@@ -19,11 +24,16 @@ MEGABYTE = 1_000_000
 
 
 class Command(BaseCommand):
-    help = "Lists the models of the catalogue, fetches one, or adds one from a file or folder."
+    help = (
+        "Says which embedder each tenant uses; lists the models of the catalogue, fetches one, or adds one "
+        "from a file or folder."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
+        actions = parser.add_subparsers(dest="action")
+        # Not `add_as`: the action `add` has a name, too.
+        parser.add_argument("--as", dest="who", metavar="NAME", help="act as this person")
         listing = actions.add_parser("list", help="what there is, and what is here")
         listing.add_argument("--json", action="store_true", help="for programs")
         get = actions.add_parser("get", help="fetch models; without a name those that are set")
@@ -35,14 +45,38 @@ class Command(BaseCommand):
         add.add_argument("--name", help="for a model that the catalogue does not have")
         add.add_argument("--family", default="unknown")
         add.add_argument("--licence", help="required with --name: who may use it for what")
-        add.add_argument("--context", type=int, default=8192, help="tokens it can read at once")
-        add.add_argument("--dimension", type=int, default=0, help="of an embedder's vectors")
+        add.add_argument("--context", type=int, default=8192, help="tokens that a language model can read")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            {"list": self._list, "get": self._get, "add": self._add}[options["action"]](options)
+            does = {None: self._used, "list": self._list, "get": self._get, "add": self._add}
+            does[options["action"]](options)
+        except DatabaseError as error:
+            raise CommandError(_("The database cannot be read: `manage.py doctor` tells why.")) from error
         except (ModelMissing, CarrierFailed, DiskFull, NotAModel) as problem:
             raise CommandError(str(problem)) from problem
+
+    def _used(self, options: dict[str, Any]) -> None:
+        """One embedder a tenant and generation of the index; the same for all tenants."""
+        if Role.SITE_ADMIN not in acting_scope(options["who"]).roles:
+            raise CommandError(_("Only a site administrator may see this: say --as."))
+        for generation in generations.kept():
+            self.stdout.write(
+                _("Index %(number)s (%(state)s): %(embedder)s, %(dimension)s numbers, SHA-256 %(sha256)s")
+                % {
+                    "number": generation.number,
+                    "state": generation.get_state_display(),
+                    "embedder": generation.embedder,
+                    "dimension": generation.dimension,
+                    "sha256": generation.embedder_sha256,
+                }
+            )
+            for tenant in each_tenant():
+                has = generations.published(tenant.id).filter(indexed_in__gte=generation.number)
+                self.stdout.write(
+                    _("    %(tenant)s: %(documents)s documents")
+                    % {"tenant": tenant.slug, "documents": has.count()}
+                )
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = [(entry, catalogue.state_of(entry)) for entry in catalogue.models()]
@@ -72,7 +106,7 @@ class Command(BaseCommand):
                 raise CommandError(
                     _("The catalogue does not have this model: to add it say --name and --licence.")
                 )
-            keys = ("name", "family", "licence", "context", "dimension")
+            keys = ("name", "family", "licence", "context")
             entry = own_models.describe(source, **{key: options[key] for key in keys})
             own_models.enter(entry)
         carriers.add(source, entry)

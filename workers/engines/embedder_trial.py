@@ -1,0 +1,70 @@
+"""Loads an embedder and says what it is: python -m workers.engines.embedder_trial FOLDER
+
+Prints its dimension, the tokens that it reads and its prompts, as JSON. A process of its own, walled in as
+the engine is before anything of the folder is opened. Exit code 3 with a sentence on stderr: it is unusable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from muniment import switches
+from workers import walls
+from workers.engines.errors import ModelUnusable, NotAModel
+
+UNUSABLE = 3
+# Loading a large one from a slow disk.
+SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Tried:
+    """`dimension` of its vectors, `max_tokens` that it reads at once, what it wants before texts."""
+
+    dimension: int
+    max_tokens: int
+    question_prompt: str
+    passage_prompt: str
+
+
+def try_embedder(folder: Path) -> Tried:
+    """In a process of its own. Raises `NotAModel`."""
+    command = [sys.executable, "-m", "workers.engines.embedder_trial", str(folder.resolve())]
+    checkout = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(checkout / "platform"), str(checkout)))}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        return Tried(**json.loads(done.stdout))
+    except (subprocess.TimeoutExpired, ValueError, TypeError) as error:
+        raise NotAModel(
+            "The embedder cannot be loaded: its files are damaged, incomplete, or need code of their own, "
+            "and none is ever run."
+        ) from error
+
+
+def main() -> int:
+    switches.switch_on()
+    walls.shut_server()
+    from workers.engines.embed import PassageEmbedder
+
+    try:
+        embedder = PassageEmbedder(Path(sys.argv[1]))
+        dimension = embedder.encode(["Ready?"]).shape[1]
+    except ModelUnusable as error:
+        sys.stderr.write(f"{error}\n")
+        return UNUSABLE
+    tried = {"dimension": dimension, "max_tokens": embedder.max_tokens}
+    prompts = {"question_prompt": embedder.question_prompt, "passage_prompt": embedder.passage_prompt}
+    sys.stdout.write(json.dumps(tried | prompts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
