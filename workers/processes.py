@@ -171,8 +171,6 @@ def _engine() -> Process:
         check=checks.serves_http(url, "/health"),
         environment=_environment(),
         sockets=(Path(place["uds"]),) if "uds" in place else (),
-        # A page is waited for by the second, an answer by the minute.
-        nice=5,
         memory=sum(entry.memory for entry in (model, embedder, *others)) + 2000 * MEGABYTE,
         start_seconds=300,
     )

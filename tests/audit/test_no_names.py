@@ -28,6 +28,7 @@ from muniment.registry.models import Engine
 from muniment.registry.services import set_budget
 from muniment.scope import Origin, Role, Scope
 from muniment.search import services as search
+from muniment.search.asked import Narrowing, asked
 from muniment.tenancy import services as tenancy
 from muniment.tenancy.models import Library, Tenant
 from tests.factories import make_version
@@ -115,8 +116,17 @@ def handle_documents(scope: Scope, library: Library, other: Library) -> None:
 
 
 def converse(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> Conversation:
-    monkeypatch.setattr(search, "ask", lambda *args, **kwargs: {"hits": []})
-    search.search(scope, f"where is {NEEDLE}")
+    nothing = {
+        "hits": [],
+        "more": {},
+        "passages": 0,
+        "documents": 0,
+        "pages": 0,
+        "met": False,
+        "common": False,
+    }
+    monkeypatch.setattr(search, "ask", lambda *args, **kwargs: nothing)
+    search.search(scope, asked(f"where is {NEEDLE}"), Narrowing())
     turn = conversations.ask(scope, f"Who is {NEEDLE}?")
     conversations.begin_search(turn)
     conversations.begin_answer(scope, turn, "small", f"Prompt about {NEEDLE}", [], 0)

@@ -11,7 +11,7 @@ from llama_cpp import Llama
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from tests.engines.engine_process import CONTEXT, EngineProcess, long_text, says
-from workers.engines import Finished, Token
+from workers.engines import Finished, Token, generator
 from workers.engines.engine import OpenAIEngine
 from workers.engines.generator import TextAssembler
 from workers.engines.llama import LanguageModel
@@ -77,6 +77,14 @@ def test_the_last_chunk_accounts_for_the_answer(engine_process: EngineProcess) -
     assert chunk["usage"]["completion_tokens"] == chunk["timings"]["predicted_n"] == 5
     assert chunk["usage"]["prompt_tokens"] == chunk["timings"]["prompt_n"]
     assert {"queued_ms", "prompt_ms", "predicted_ms", "cached_n"} <= set(chunk["timings"])
+
+
+def test_answering_yields_to_the_embedding_of_questions(engine_process: EngineProcess) -> None:
+    engine_process.ask(QUESTION, max_tokens=2)
+    assert engine_process.process
+    threads = Path(f"/proc/{engine_process.process.pid}/task")
+    niceness = {int((one / "stat").read_text().rpartition(")")[2].split()[16]) for one in threads.iterdir()}
+    assert niceness == {0, generator.NICE}
 
 
 def test_a_stop_string_ends_the_answer_and_is_not_in_it(engine_process: EngineProcess) -> None:

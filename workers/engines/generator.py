@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import codecs
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ PIECE_SECONDS = 0.75
 # 80 of 32, 66 of 16. So pieces are never smaller than 32, even where that takes longer.
 FIRST_PIECE, SMALLEST_PIECE, LARGEST_PIECE = 32, 32, 512
 MAX_WAITING = 256
+# An answer is waited for by the minute, a page and the embedding of its question by the second.
+NICE = 10
 
 
 class QueueFull(Exception):
@@ -192,6 +195,8 @@ class Generator(threading.Thread):
             self._changed.notify()
 
     def run(self) -> None:
+        # On Linux of this thread alone, and of those that the model computes with.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while task := self._next():
             try:
                 done = self._answer(task)

@@ -128,7 +128,7 @@ class Board:
         async with aclosing(follow(self.key, self.heard, TICK_MS)) as heard:  # type: ignore[type-var]
             async for new in heard:
                 # The client of the broker has been seen to swallow a cancellation.
-                if not self.readers:
+                if not self.readers or self._listening.cancelling():
                     return
                 if new is not None:
                     fresh = True
