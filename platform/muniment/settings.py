@@ -147,6 +147,7 @@ MIDDLEWARE = [
     # Before what answers by itself, so that files have the policy too.
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "muniment.pages.middleware.ConnectionGivenBack",
     "muniment.pages.middleware.RequestId",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

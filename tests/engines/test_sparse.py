@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from workers.engines import SparseVector
 from workers.engines.sparse import (
     K1,
+    LANGUAGES,
+    STEMMERS,
+    USUAL,
     UnknownLanguage,
     passage_vector,
     query_vector,
+    stemmer_of,
     token_index,
     tokens,
 )
@@ -118,3 +122,14 @@ def test_threads_do_not_disturb_each_other() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_question_has_its_words_in_each_language_that_is_looked_through() -> None:
+    question = query_vector("Krankenhäuser", ["english", "german"])
+    assert set(question.indices) & set(passage_vector("Das Krankenhaus", "german").indices)
+    assert not set(query_vector("Krankenhäuser").indices) & set(passage_vector("Das Krankenhaus").indices)
+
+
+def test_every_stemmer_by_code_is_one_that_there_is() -> None:
+    assert set(STEMMERS.values()) <= set(LANGUAGES)
+    assert stemmer_of("de") == "german" and stemmer_of("") == USUAL and stemmer_of("ja") is None

@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.test import RequestFactory
 
 from muniment.jobs import sse
-from muniment.jobs.sse import Event, event_stream, format_event, last_event_id
+from muniment.jobs.sse import Event, event_stream, last_event_id
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def frames(events: AsyncIterator[Event | None], allowed: bool = True) -> list[by
 
 
 def test_an_event_is_one_line_of_json_whatever_is_in_it() -> None:
-    frame = format_event(Event("work", {"html": "a\nb\r\n\ndata: x\u2028é"}, "5-0"))
+    frame = Event("work", {"html": "a\nb\r\n\ndata: x\u2028é"}, "5-0").frame
     assert frame == b'id: 5-0\nevent: work\ndata: {"html": "a\\nb\\r\\n\\ndata: x\\u2028\\u00e9"}\n\n'
 
 

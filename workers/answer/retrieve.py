@@ -12,9 +12,9 @@ from muniment.documents.queries import published_names, published_passages
 from muniment.documents.sentences import sentences
 from muniment.scope import Scope
 from workers.answer import fuse
+from workers.answer.words import Words, words_of
 from workers.engines import Embed, Hit, IndexFilter, PassageIndex
 from workers.engines.index import filter_for
-from workers.engines.sparse import query_vector, tokens
 
 # How many are asked for by each side; more where the index knows many that are no longer published.
 CANDIDATES, MOST_CANDIDATES = 256, 1000
@@ -81,7 +81,7 @@ def _ranked(
     limit: int,
 ) -> list[tuple[Passage, float]]:
     """The best passages that are published, best first, with their scores, and at most `limit`."""
-    sparse, asked = query_vector(question), CANDIDATES
+    sparse, asked = words_of(scope, question), CANDIDATES
     while True:
         hits = index.search(where, dense, sparse, asked)
         order = _order(scope, question, hits, asked)
@@ -108,17 +108,20 @@ def _with_best_sentences(
     spans = [(at, *span) for at, (passage, _) in enumerate(found) for span in worth_showing(passage)]
     spans = spans[:MOST_SENTENCES]
     vectors = embed([found[at][0].text[start:end] for at, start, end in spans]) if spans else []
-    wanted = set(tokens(question))
+    words = Words(question)
     best: dict[int, tuple[float, int, int, float]] = {}
     for (at, start, end), vector in zip(spans, vectors, strict=True):
         cosine = sum(a * b for a, b in zip(dense, vector, strict=True))
-        worth = (1 - WORD_SHARE) * cosine + WORD_SHARE * _overlap(wanted, found[at][0].text[start:end])
+        passage = found[at][0]
+        shared = words.share_in(passage, passage.text[start:end])
+        worth = (1 - WORD_SHARE) * cosine + WORD_SHARE * shared
         if at not in best or worth > best[at][0]:
             best[at] = (worth, start, end, cosine)
     candidates = []
     for at, (passage, score) in enumerate(found):
         _, start, end, cosine = best.get(at, (0.0, *next(iter(worth_showing(passage)), (0, 0)), 0.0))
-        candidates.append(Candidate(passage, score, start, end, cosine, _overlap(wanted, passage.text)))
+        overlap = words.share_in(passage, passage.text)
+        candidates.append(Candidate(passage, score, start, end, cosine, overlap))
     return candidates
 
 
@@ -130,7 +133,3 @@ def worth_showing(passage: Passage) -> list[tuple[int, int]]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _overlap(wanted: set[str], text: str) -> float:
-    return len(wanted & set(tokens(text))) / len(wanted) if wanted else 0.0

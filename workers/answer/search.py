@@ -16,9 +16,10 @@ from muniment.search.queries import documents_named, documents_within, passages_
 from workers.answer import fuse
 from workers.answer.exact import Exact, Span, folded
 from workers.answer.retrieve import worth_showing
+from workers.answer.words import words_of
 from workers.engines import Hit, IndexFilter, PassageIndex, SparseVector
 from workers.engines.index import filter_for
-from workers.engines.sparse import query_vector, tokens
+from workers.engines.sparse import tokens
 
 # How many are asked for by each side: twice, three times what pages show, and quicker than for an answer. The
 # second where much is not published any more, the last of those that may hold a phrase.
@@ -74,7 +75,7 @@ def search(
     look = _Look(scope, index, narrowing, dense)
     exact = Exact(asked)
     for limit in (CANDIDATES, MOST_CANDIDATES):
-        usual = look(query_vector(asked.text), limit)
+        usual = look(words_of(scope, asked.text), limit)
         hits, documents = _published(scope, _with_exact(look, exact, asked, usual))
         if len(hits) >= FEW or len(usual) < limit:
             break  # else much of what the index knows is not published any more
@@ -162,7 +163,7 @@ def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> li
     for hit in holders:
         found.setdefault(hit.id, replace(hit, words=LEAST))
     if named := documents_named(look.scope, look.narrowing, asked.names, MOST_NAMED):
-        for hit in look.among(named, query_vector(asked.text), CANDIDATES):
+        for hit in look.among(named, words_of(look.scope, asked.text), CANDIDATES):
             found.setdefault(hit.id, hit)
     return list(found.values())
 

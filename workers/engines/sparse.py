@@ -14,7 +14,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import mmh3
 import Stemmer
@@ -22,12 +22,50 @@ import Stemmer
 from workers.engines import SparseVector
 
 # Of tokens and weights together: an index of another version is made anew.
-WORDS_VERSION = 1
+WORDS_VERSION = 2
 K1 = 1.2
 B = 0.75
 # Tokens of a usual passage. A constant, so that a passage's vector never depends on other passages.
 AVERAGE_LENGTH = 150
 LANGUAGES = tuple(sorted(Stemmer.algorithms()))
+# The stemmer of texts whose language is not known: what was read before languages were told had this one.
+USUAL = "english"
+# By the codes of ISO 639-1 that readers give.
+STEMMERS = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "nb": "norwegian",
+    "ne": "nepali",
+    "nl": "dutch",
+    "nn": "norwegian",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "ta": "tamil",
+    "tr": "turkish",
+    "yi": "yiddish",
+}
 
 # Written without spaces between words; their runs become overlapping pairs of characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -53,7 +91,7 @@ class UnknownLanguage(ValueError):
 
 
 def passage_vector(
-    text: str, language: str | None = "english", average_length: float = AVERAGE_LENGTH
+    text: str, language: str | None = USUAL, average_length: float = AVERAGE_LENGTH
 ) -> SparseVector:
     """The words of a passage with BM25 term weights; `language` is one of LANGUAGES, None for no stemming."""
     counts = Counter(token_index(token) for token in tokens(text, language))
@@ -61,12 +99,21 @@ def passage_vector(
     return _vector({index: count * (K1 + 1) / (count + length_norm) for index, count in counts.items()})
 
 
-def query_vector(text: str, language: str | None = "english") -> SparseVector:
-    """The words of a question, each once with weight one; the index multiplies by the tenant's IDF."""
-    return _vector({token_index(token): 1.0 for token in tokens(text, language)})
+def query_vector(text: str, languages: Iterable[str | None] = (USUAL,)) -> SparseVector:
+    """The words of a question, each once with weight one; the index multiplies by the tenant's IDF.
+
+    In each of the languages that are looked through: a word that two of them stem otherwise is there twice,
+    and a passage of either has one of them.
+    """
+    return _vector({token_index(token): 1.0 for language in languages for token in tokens(text, language)})
 
 
-def tokens(text: str, language: str | None = "english") -> list[str]:
+def stemmer_of(code: str) -> str | None:
+    """For texts of a language by its code: one of LANGUAGES, or None for none."""
+    return STEMMERS.get(code) if code else USUAL
+
+
+def tokens(text: str, language: str | None = USUAL) -> list[str]:
     """Words folded and stemmed; a code or number once whole and once in its parts.
 
     "KS-4471", "KS 4471" and "ks4471" share the tokens ks and 4471, the first and the last also ks4471.

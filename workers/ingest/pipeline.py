@@ -27,8 +27,8 @@ from muniment.pages.errors import Conflict
 from muniment.scope import Scope
 from muniment.tenancy.services import system_scope
 from workers import generations
-from workers.engines import Point
-from workers.engines.sparse import passage_vector
+from workers.engines import Point, SparseVector
+from workers.engines.sparse import passage_vector, stemmer_of
 from workers.ingest.document import Block, ReadDocument
 from workers.ingest.document import Page as ReadPage
 from workers.ingest.errors import KilledReader, ReadError
@@ -233,7 +233,7 @@ def stored_document(version: Version) -> ReadDocument:
 def _embed(version: Version, generation: Generation, report: Callable[[int, int], None]) -> None:
     """Vectors for every passage, written and counted. Raises `IndexMiscounts` where the count is off."""
     embedder, index = generations.embedder_of(generation), generations.index_of(generation)
-    document = Document.objects.get(pk=version.document_id)
+    document, stemmer = Document.objects.get(pk=version.document_id), stemmer_of(version.language)
     passages = version.passages.filter(cut=cut_of(version, generation))
     total, done = passages.count(), 0
     for batch in passage_batches(passages):
@@ -243,7 +243,7 @@ def _embed(version: Version, generation: Generation, report: Callable[[int, int]
         report(done, total)
         index.upsert(
             [
-                _point(document, passage, vector.tolist(), text)
+                _point(document, passage, vector.tolist(), passage_vector(text, stemmer))
                 for passage, vector, text in zip(batch, vectors, texts, strict=True)
             ]
         )
@@ -287,11 +287,11 @@ def _context(document: Document, passage: Passage) -> str:
     return text if len(text) <= CONTEXT_CHARS else text[-CONTEXT_CHARS:].split(" ", 1)[-1]
 
 
-def _point(document: Document, passage: Passage, vector: Sequence[float], text: str) -> Point:
+def _point(document: Document, passage: Passage, vector: Sequence[float], words: SparseVector) -> Point:
     return Point(
         id=passage.id,
         dense=vector,
-        sparse=passage_vector(text),
+        sparse=words,
         tenant=passage.tenant,
         library=document.library_id,
         document=document.id,

@@ -10,6 +10,7 @@ from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import Collection, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -101,9 +102,12 @@ def _of_tenant(tenant: UUID, keys: Collection[str]) -> Found:
 def _signed_in(keys: Collection[str]) -> dict[str, tuple[str, str]]:
     """Whose session each is, and its proof that the password is still the same."""
     rows = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
-    opened = {row.session_key: SessionStore().decode(row.session_data) for row in rows}
-    return {
-        key: (str(data[SESSION_KEY]), str(data.get(HASH_SESSION_KEY, "")))
-        for key, data in opened.items()
-        if SESSION_KEY in data
-    }
+    opened = {row.session_key: _opened(row.session_data) for row in rows}
+    return {key: who for key, who in opened.items() if who}
+
+
+@lru_cache(maxsize=10_000)
+def _opened(signed: str) -> tuple[str, str] | None:
+    """Of a session's signed data, which stay the same for as long as the session: who, and the proof."""
+    data = SessionStore().decode(signed)
+    return (str(data[SESSION_KEY]), str(data.get(HASH_SESSION_KEY, ""))) if SESSION_KEY in data else None

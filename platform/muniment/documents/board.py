@@ -24,7 +24,7 @@ from django.utils.translation import get_language, override
 from muniment.database import release_connections
 from muniment.documents.models import VersionState
 from muniment.documents.progress import Progress, Work, work
-from muniment.jobs.sse import TICK_MS
+from muniment.jobs.sse import TICK_MS, Event
 from muniment.jobs.streams import Entry, follow, library_key, tail
 from muniment.scope import Scope
 from muniment.wall import within
@@ -41,15 +41,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Look:
-    """The work at a moment, and its html for those who may do nothing about what failed."""
+    """The work at a moment, and the event that tells it to those who may do nothing about what failed."""
 
     work: Work
-    html: str
+    event: Event
 
-    def html_for(self, scope: Scope, request: HttpRequest) -> str:
+    async def event_for(self, scope: Scope, request: HttpRequest) -> Event:
         if not self.work.changeable(scope):
-            return self.html
-        return render_to_string(TEMPLATE, {"in_work": self.work.shown_to(scope)}, request)
+            return self.event
+        return await sync_to_async(_event)(self.work, scope, self.event.id, request)
+
+
+def _event(work: Work, scope: Scope, heard: str, request: HttpRequest | None = None) -> Event:
+    html = render_to_string(TEMPLATE, {"in_work": work.shown_to(scope)}, request)
+    return Event("work", {"html": html}, heard)
 
 
 class Board:
@@ -89,9 +94,10 @@ class Board:
     def _see(self, scope: Scope, language: str | None) -> Look:
         try:
             with within(self.tenant), override(language):
+                heard = self.heard
                 found = work(scope, self.library, lambda: self._progress)
                 self._busy = bool(found.working)
-                return Look(found, render_to_string(TEMPLATE, {"in_work": found.shown_to(scope)}))
+                return Look(found, _event(found, scope, heard))
         finally:
             release_connections()
 

@@ -38,8 +38,7 @@ class Watch:
     async def work(self, board: Board) -> Event:
         """What is in work, as html."""
         look = await board.look(self.scope)
-        html = await sync_to_async(look.html_for)(self.scope, self.request)
-        return Event("work", {"html": html}, board.heard)
+        return await look.event_for(self.scope, self.request)
 
 
 @require_GET

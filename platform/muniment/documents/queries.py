@@ -209,6 +209,12 @@ def published_names(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, str]:
     return {pk: f"{document.name} {document.title}".strip() for pk, document in found.items()}
 
 
+def languages(scope: Scope) -> set[str]:
+    """The languages of what is published in the tenant, by their codes; "" for texts of none that is sure."""
+    published = Version.objects.filter(tenant=scope.tenant, state=VersionState.PUBLISHED)
+    return set(published.values_list("language", flat=True).distinct())
+
+
 def texts_of(scope: Scope, passages: Iterable[UUID]) -> dict[UUID, str]:
     """Heading and text of many passages of the tenant, for comparing; what is shown is asked for anew."""
     rows = Passage.objects.filter(tenant=scope.tenant, pk__in=list(passages))

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -35,11 +36,12 @@ class Event:
     data: Any
     id: str = ""
 
-
-def format_event(event: Event) -> bytes:
-    lines = [f"id: {event.id}"] if event.id else []
-    lines += [f"event: {event.name}", f"data: {json.dumps(event.data)}"]
-    return ("\n".join(lines) + "\n\n").encode()
+    @cached_property
+    def frame(self) -> bytes:
+        """As it is sent; made once, however many streams send it."""
+        lines = [f"id: {self.id}"] if self.id else []
+        lines += [f"event: {self.name}", f"data: {json.dumps(self.data)}"]
+        return ("\n".join(lines) + "\n\n").encode()
 
 
 def last_event_id(request: HttpRequest) -> str:
@@ -81,11 +83,11 @@ async def _frames(
                 if may_go_on and now - checked >= CHECK_SECONDS:
                     checked = now
                     if not await may_go_on():
-                        yield format_event(Event("gone", {}))
+                        yield Event("gone", {}).frame
                         return
                 if event is not None:
                     sent = now
-                    yield format_event(event)
+                    yield event.frame
                 elif now - sent >= KEEP_ALIVE_SECONDS:
                     sent = now
                     yield b": still here\n\n"

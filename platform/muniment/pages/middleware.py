@@ -1,4 +1,4 @@
-"""What every request gets first: an id."""
+"""What every request gets first: an id. And what it gives back last: its connection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,22 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase
 from uuid_utils.compat import uuid7
 
+from muniment.database import release_connections
+
 REQUEST_ID = "request_id"
+
+
+class ConnectionGivenBack:
+    """Gives a connection that others may share back before the answer is sent, not after it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            return self.get_response(request)
+        finally:
+            release_connections(pooled=True)
 
 
 class RequestId:

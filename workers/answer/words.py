@@ -1,0 +1,43 @@
+"""A question's words, as the documents that are looked through have them."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from muniment.documents.models import Passage
+from muniment.documents.queries import languages
+from muniment.scope import Scope
+from workers.engines import SparseVector
+from workers.engines.sparse import USUAL, query_vector, stemmer_of, tokens
+
+# How long a tenant's languages are known for: the first document of another one changes them.
+KNOWN_SECONDS = 30
+
+_known: dict[UUID, tuple[float, frozenset[str | None]]] = {}
+
+
+def words_of(scope: Scope, question: str) -> SparseVector:
+    """Stemmed in each language of the tenant's documents, and as texts of no sure language are."""
+    now = time.monotonic()
+    since, stemmers = _known.get(scope.tenant, (0.0, frozenset[str | None]()))
+    if not stemmers or now - since > KNOWN_SECONDS:
+        stemmers = frozenset({USUAL, *map(stemmer_of, languages(scope))})
+        _known[scope.tenant] = now, stemmers
+    return query_vector(question, stemmers)
+
+
+class Words:
+    """A question's words, to be compared with passages in the language of each."""
+
+    def __init__(self, question: str) -> None:
+        self._question = question
+        self._stemmed: dict[str | None, frozenset[str]] = {}
+
+    def share_in(self, passage: Passage, text: str) -> float:
+        """How many of them the text, a part of the passage, has."""
+        stemmer = stemmer_of(passage.version.language)
+        if stemmer not in self._stemmed:
+            self._stemmed[stemmer] = frozenset(tokens(self._question, stemmer))
+        wanted = self._stemmed[stemmer]
+        return len(wanted.intersection(tokens(text, stemmer))) / len(wanted) if wanted else 0.0
