@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.house import House
 from workers.answer import search as searching
 from workers.answer.search import Results, search
 from workers.engines.index import QdrantIndex
+from workers.engines.sparse import passage_vector, stemmer_of
 from workers.ingest.pipeline import searched_text
 
 # What is asked means the same as every passage unless a test says otherwise: words decide.
@@ -54,7 +56,8 @@ class Shelf:
                 version=passage.version_id,
                 label=document.label,
             )
-            points.append(point)
+            words = passage_vector(searched_text(document, passage), stemmer_of(passage.version.language))
+            points.append(replace(point, sparse=words))
         self.index.upsert(points)
 
     def fill(self, *texts: str, name: str = "other", times: int = 1) -> None:
@@ -192,6 +195,19 @@ def test_texts_are_looked_through_only_when_the_index_cannot_tell(
 def test_a_phrase_in_a_name_is_held_too(shelf: Shelf) -> None:
     shelf.put("Green door.txt", "Of something else.")
     assert shelf.names('"green door"') == ["Green door.txt"]
+
+
+def test_a_phrase_is_held_in_the_language_of_its_document(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "CANDIDATES", 1)
+    monkeypatch.setattr(searching, "MOST_CANDIDATES", 1)
+    louder = {f"kurz-{number}.txt": "Ärztinnen, Krankenhäuser." for number in range(3)}
+    for name, text in (louder | {"regeln.txt": "Für Krankenhäuser Ärztinnen: " + "so " * 60}).items():
+        document = make_document(shelf.house.library, name, [text])
+        Version.objects.filter(document=document).update(language="de")
+        shelf.write(document, axis=1 if name == "regeln.txt" else 0)
+    assert shelf.names('"Krankenhäuser Ärztinnen"') == ["regeln.txt"]
 
 
 def test_every_phrase_is_held(shelf: Shelf) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from muniment.documents.sentences import BEGINNERS
 from muniment.search.asked import Asked
 from workers.engines import SparseVector
-from workers.engines.sparse import query_vector, token_index, tokens
+from workers.engines.sparse import INVISIBLE, token_index, tokens
 
 # Worth of a place that holds a term, so that a file of that name is first, a mere likeness last.
 IN_NAME, TO_THE_LETTER, ALIKE = 3, 2, 1
@@ -24,7 +24,6 @@ SHORT = 3
 Span = tuple[int, int]
 
 _DASHES = {ord(one): "-" for one in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"}
-_UNSEEN = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
 _DASH = "[-\u2010-\u2015\u2212]"
 _PART = re.compile(r"\d+|[^\W\d_]+|_")
 _JOINT = r"[-_./,:]"
@@ -36,7 +35,7 @@ _PIECE = re.compile(r"[^-_./,:]+")
 def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", text).translate(_DASHES).translate(_UNSEEN).casefold()
+    return unicodedata.normalize("NFKC", text).translate(_DASHES).translate(INVISIBLE).casefold()
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,15 @@ class Exact:
     def __bool__(self) -> bool:
         return bool(self.phrases or self.codes)
 
-    def vector(self) -> SparseVector:
+    @property
+    def phrased(self) -> str:
+        """The words of all phrases."""
+        return " ".join(phrase.text for phrase in self.phrases)
+
+    def vector(self, phrased: SparseVector) -> SparseVector:
         """The words of phrases, and each code as the one token that only its holders have."""
         codes = {token_index(tokens(code.text, None)[0]) for code in self.codes if _has_digit(code.text)}
-        phrases = query_vector(" ".join(phrase.text for phrase in self.phrases)).indices
-        indices = sorted(codes | set(phrases))
+        indices = sorted(codes.union(phrased.indices))
         return SparseVector(tuple(indices), (1.0,) * len(indices))
 
     def worth(self, name: str, text: str) -> int | None:

@@ -59,6 +59,13 @@ def fused(hits: Sequence[Hit], share: float, nearest: int) -> Scores:
     }
 
 
+def scored(
+    question: str, hits: Sequence[Hit], share: float, nearest: int, names: Mapping[UUID, str]
+) -> Scores:
+    """The chain after trust: fusion, then the names of documents."""
+    return with_names(fused(hits, share, nearest), hits, name_evidence(question, names))
+
+
 def name_evidence(question: str, names: Mapping[UUID, str]) -> Scores:
     """For each document how much of the question its name has, the best one 1: "FY2018" names a report.
 

@@ -93,10 +93,9 @@ def _ranked(
 
 
 def _order(scope: Scope, question: str, hits: Sequence[Hit], asked: int) -> list[tuple[UUID, float]]:
-    """The chain: trust, fusion, names of documents. What is not published is left out."""
+    """What is not published is left out."""
     names = published_names(scope, {hit.document for hit in hits})
-    scores = fuse.fused(hits, fuse.trust(hits), asked)
-    scores = fuse.with_names(scores, hits, fuse.name_evidence(question, names))
+    scores = fuse.scored(question, hits, fuse.trust(hits), asked, names)
     shown = [hit for hit in hits if hit.document in names]
     return sorted(((hit.id, scores[hit.id]) for hit in shown), key=lambda one: (-one[1], one[0]))
 

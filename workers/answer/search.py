@@ -73,10 +73,10 @@ def search(
     Raises `IndexUnavailable`.
     """
     look = _Look(scope, index, narrowing, dense)
-    exact = Exact(asked)
+    exact, words = Exact(asked), words_of(scope, asked.text)
     for limit in (CANDIDATES, MOST_CANDIDATES):
-        usual = look(words_of(scope, asked.text), limit)
-        hits, documents = _published(scope, _with_exact(look, exact, asked, usual))
+        usual = look(words, limit)
+        hits, documents = _published(scope, _with_exact(look, exact, asked, words, usual))
         if len(hits) >= FEW or len(usual) < limit:
             break  # else much of what the index knows is not published any more
     ranked, held = _ranked(look, exact, asked, hits, fuse.trust(usual), documents)
@@ -152,18 +152,18 @@ class _Look:
         return filter_for(self.scope, self.narrowing.libraries or None, documents, self.narrowing.label)
 
 
-def _with_exact(look: _Look, exact: Exact, asked: Asked, usual: list[Hit]) -> list[Hit]:
+def _with_exact(look: _Look, exact: Exact, asked: Asked, words: SparseVector, usual: list[Hit]) -> list[Hit]:
     """The usual candidates, and those that hold what was asked to the letter or are of a file named so."""
     found = {hit.id: hit for hit in usual}
     # Their weight by these words alone cannot be compared with the others', so that it does not count.
     most = HOLDERS if exact.phrases else CANDIDATES
-    holders = look.by_words(exact.vector(), most)
+    holders = look.by_words(exact.vector(words_of(look.scope, exact.phrased)), most)
     if exact.phrases and len(holders) >= most and not _are_all(look, exact, holders):
         holders += _looked_through(look, asked)
     for hit in holders:
         found.setdefault(hit.id, replace(hit, words=LEAST))
     if named := documents_named(look.scope, look.narrowing, asked.names, MOST_NAMED):
-        for hit in look.among(named, words_of(look.scope, asked.text), CANDIDATES):
+        for hit in look.among(named, words, CANDIDATES):
             found.setdefault(hit.id, hit)
     return list(found.values())
 
@@ -200,9 +200,8 @@ def _ranked(
     documents: dict[UUID, Published],
 ) -> tuple[list[Hit], int]:
     """Best first, and how many of them hold something to the letter; `share` is the meaning's."""
-    names = {document: f"{named.name} {named.title}".strip() for document, named in documents.items()}
-    scores = fuse.fused(hits, share, CANDIDATES)
-    scores = fuse.with_names(scores, hits, fuse.name_evidence(asked.text, names))
+    names = {document: published.names for document, published in documents.items()}
+    scores = fuse.scored(asked.text, hits, share, CANDIDATES, names)
     worth = _worth(look, exact, hits, names)
     kept = [hit for hit in hits if hit.id in worth]
     kept.sort(key=lambda hit: (-worth[hit.id], -scores[hit.id], hit.id))

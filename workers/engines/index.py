@@ -102,6 +102,21 @@ def _visible(where: IndexFilter) -> models.Filter:
     return _of_tenant(where.tenant, *conditions)
 
 
+def _nowhere(where: IndexFilter) -> bool:
+    return not where.libraries or (where.documents is not None and not where.documents)
+
+
+def _best(where: IndexFilter, limit: int) -> dict[str, Any]:
+    """What every query asks for: so many of those that may be seen, and whose they are."""
+    return {"filter": _visible(where), "limit": limit, "with_payload": ["document", "version"]}
+
+
+def _by_words(where: IndexFilter) -> dict[str, Any]:
+    """Words weighed by how rare they are among the tenant's passages."""
+    corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
+    return {"using": WORDS, "params": models.SearchParams(idf=corpus)}
+
+
 def _typed_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Say what happened in our own errors; the vendor's texts may name paths and stay in the cause."""
 
@@ -226,20 +241,13 @@ class QdrantIndex:
 
         One request with three queries: the third compares the best by words by their meaning, too.
         """
-        if not where.libraries or (where.documents is not None and not where.documents):
+        if _nowhere(where):
             return []
-        visible = _visible(where)
-        common: dict[str, Any] = {
-            "filter": visible,
-            "limit": limit,
-            "with_payload": ["document", "version"],
-        }
+        common, words = _best(where, limit), _by_words(where)
         by_meaning = {"query": models.NearestQuery(nearest=list(dense)), "using": DENSE, **common}
         requests = [models.QueryRequest(**by_meaning)]
         if sparse.indices:
-            corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
-            words: dict[str, Any] = {"using": WORDS, "params": models.SearchParams(idf=corpus)}
-            best = models.Prefetch(query=_sparse(sparse), filter=visible, limit=limit, **words)
+            best = models.Prefetch(query=_sparse(sparse), filter=common["filter"], limit=limit, **words)
             requests += [
                 models.QueryRequest(query=models.NearestQuery(nearest=_sparse(sparse)), **words, **common),
                 models.QueryRequest(prefetch=[best], **by_meaning),
@@ -249,16 +257,10 @@ class QdrantIndex:
 
     @_typed_errors
     def by_words(self, where: IndexFilter, sparse: SparseVector, limit: int) -> list[Hit]:
-        if not sparse.indices or not where.libraries or (where.documents is not None and not where.documents):
+        if not sparse.indices or _nowhere(where):
             return []
-        corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
         request = models.QueryRequest(
-            query=models.NearestQuery(nearest=_sparse(sparse)),
-            using=WORDS,
-            params=models.SearchParams(idf=corpus),
-            filter=_visible(where),
-            limit=limit,
-            with_payload=["document", "version"],
+            query=models.NearestQuery(nearest=_sparse(sparse)), **_by_words(where), **_best(where, limit)
         )
         (answer,) = self._client.query_batch_points(self.collection, [request])
         return [replace(_hit(point, point.score), cosine=0.0) for point in answer.points]

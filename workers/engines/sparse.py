@@ -82,7 +82,7 @@ _PART = re.compile(r"\d+|[^\W\d_]+")
 _PIECE = re.compile(r"[-_./,:]")
 _NUMBER = re.compile(r"[\d\-_./,:]+")
 # Soft hyphen, zero-width space, word joiner, byte-order mark: inside words of PDF and HTML, seen by nobody.
-_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
+INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
 
 _stemmers = threading.local()
 
@@ -120,7 +120,7 @@ def tokens(text: str, language: str | None = USUAL) -> list[str]:
     "KS-4471", "KS 4471" and "ks4471" share the tokens ks and 4471, the first and the last also ks4471.
     """
     stem = _stemmer(language)
-    folded = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold()
+    folded = unicodedata.normalize("NFKC", text).translate(INVISIBLE).casefold()
     return [token for match in _WORD.finditer(folded) for token in _split(match.group(), stem)]
 
 

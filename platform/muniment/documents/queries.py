@@ -189,24 +189,24 @@ def published_passages(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Passage]
 
 @dataclass(frozen=True)
 class Published:
-    """What is published of a document, and under which name and title."""
+    """What is published of a document, and under which file name and title."""
 
     version: UUID
-    name: str
-    title: str
+    names: str
 
 
 def published_as(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, Published]:
     """The published ones among `documents` that this scope may read."""
     rows = visible_documents(scope).filter(pk__in=list(documents), current__state=VersionState.PUBLISHED)
     found = rows.values_list("pk", "current", "name", "title")
-    return {pk: Published(current, name, title) for pk, current, name, title in found if current}
+    return {
+        pk: Published(current, f"{name} {title}".strip()) for pk, current, name, title in found if current
+    }
 
 
 def published_names(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, str]:
     """File name and title of the published documents among `documents` that this scope may read."""
-    found = published_as(scope, documents)
-    return {pk: f"{document.name} {document.title}".strip() for pk, document in found.items()}
+    return {pk: document.names for pk, document in published_as(scope, documents).items()}
 
 
 def languages(scope: Scope) -> set[str]:
