@@ -37,10 +37,11 @@ PIP = "pip==26.3"
 COMPILED = "llama-cpp-python"
 BUILD_TOOLS = ["scikit-build-core[pyproject]==1.1.2", "cmake==4.4.4", "ninja==1.13.2"]
 # The library alone: its tests, tools and the part that reads pictures take most of the time to compile.
-CMAKE_ARGS = " ".join(
-    f"-D{part}=OFF"
-    for part in ("LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TOOLS", "LLAVA_BUILD")
-)
+LEFT_OUT = ("LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TOOLS", "LLAVA_BUILD")
+# GCC up to 12.3 and 13.2 drops most of what configures the tiles of AMX as never read (GCC bug 114098): on a
+# processor that has them the engine would be killed at its first prompt.
+NO_DEAD_STORES = "-DCMAKE_CXX_FLAGS='-fno-dse -fno-tree-dse'"
+CMAKE_ARGS = " ".join([*(f"-D{part}=OFF" for part in LEFT_OUT), NO_DEAD_STORES])
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NO_CPU_TORCH = (
     "This machine has no NVIDIA GPU, and PyTorch's build for processors could not be fetched from "
@@ -101,16 +102,20 @@ def install(extras: Sequence[str], models: Sequence[str]) -> None:
     listed = would_install(quick)
     if cuda_in(listed) and not has_gpu():
         install_cpu_torch(wanted)
-    wheel = wheel_place(compiled) if compiled and not is_installed(compiled) else None
+    wheel = wheel_to_install(compiled) if compiled else None
     if wheel and not built(wheel):
         check_compiler()
     packages = Step("packages", lambda step: install_packages(step, quick), installed_of(listed), LOGS)
     fetching = Step("models", lambda step: step.run(get), percent_in, LOGS)
     compiling = Step("llama.cpp", lambda step: build(step, compiled or "", wheel or LOGS), ninja_in, LOGS)
     side_by_side([[packages, fetching], [compiling] if wheel and not built(wheel) else []])
+    compiled_as = {}
     if wheel:
+        # Compiled in another way it has the same version.
+        pip("uninstall", "--yes", COMPILED)
         pip("install", "--constraint", str(CONSTRAINTS), str(built(wheel)))
-    STAMP.write_text(json.dumps({**stamps(), **dict.fromkeys(extras, key)}))
+        compiled_as = {COMPILED: wheel.name}
+    STAMP.write_text(json.dumps({**stamps(), **dict.fromkeys(extras, key), **compiled_as}))
 
 
 def make_environment() -> None:
@@ -205,6 +210,12 @@ def wheel_place(requirement: str) -> Path:
     text = json.dumps([requirement, cmake_args(), platform.machine(), sys.version_info[:2], flags])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muniment"
     return cache / f"llama-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def wheel_to_install(requirement: str) -> Path | None:
+    """Where it is kept; None where it is installed already, compiled as it would be now."""
+    place = wheel_place(requirement)
+    return None if is_installed(requirement) and stamps().get(COMPILED) == place.name else place
 
 
 def built(place: Path) -> Path | None:

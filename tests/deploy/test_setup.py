@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -63,7 +64,7 @@ def _fake_install(
         return json.dumps(REPORT)
 
     monkeypatch.setattr(setup, "pip", pip)
-    monkeypatch.setattr(setup, "is_installed", lambda requirement: True)
+    monkeypatch.setattr(setup, "wheel_to_install", lambda requirement: None)
     monkeypatch.setattr(setup, "side_by_side", lambda lanes: None)
 
 
@@ -121,6 +122,24 @@ def test_a_changed_pin_is_installed(
     other.write_text(setup.CONSTRAINTS.read_text() + "something==1\n")
     monkeypatch.setattr(setup, "CONSTRAINTS", other)
     assert setup.stamp_key() != before
+
+
+def test_what_was_compiled_in_another_way_is_compiled_again(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same version, so the version alone does not tell."""
+    monkeypatch.setattr(setup, "is_installed", lambda requirement: True)
+    wheel = setup.wheel_place("llama-cpp-python==1")
+    setup.STAMP.write_text(json.dumps({setup.COMPILED: wheel.name}))
+    assert setup.wheel_to_install("llama-cpp-python==1") is None
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_CUDA=ON")
+    other = setup.wheel_to_install("llama-cpp-python==1")
+    assert other and other != wheel
+
+
+def test_no_store_is_left_out_that_only_assembler_reads(setup: ModuleType) -> None:
+    """Else GCC 12 drops what configures AMX, and the engine dies of it where the processor has AMX."""
+    assert "-DCMAKE_CXX_FLAGS=-fno-dse -fno-tree-dse" in shlex.split(setup.cmake_args())
 
 
 def test_a_missing_compiler_is_said(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
