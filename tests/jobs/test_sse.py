@@ -16,12 +16,9 @@ from muniment.jobs.sse import Event, event_stream, last_event_id
 pytestmark = pytest.mark.django_db
 
 
-def frames(events: AsyncIterator[Event | None], allowed: bool = True) -> list[bytes]:
-    async def may_go_on() -> bool:
-        return allowed
-
+def frames(events: AsyncIterator[Event | None]) -> list[bytes]:
     async def read() -> list[bytes]:
-        return [frame async for frame in event_stream(events, may_go_on)]
+        return [frame async for frame in event_stream(events)]
 
     return async_to_sync(read)()
 
@@ -60,23 +57,6 @@ def test_a_quiet_stream_says_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> N
             yield None
 
     assert frames(quiet()).count(b": still here\n\n") == 3
-
-
-@pytest.mark.parametrize("busy", [True, False])
-def test_it_ends_when_it_may_not_go_on(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
-    monkeypatch.setattr(sse, "CHECK_SECONDS", 0.05)
-    closed = []
-
-    async def endless() -> AsyncIterator[Event | None]:
-        try:
-            while True:
-                await asyncio.sleep(0.01)
-                yield Event("word", {}) if busy else None
-        finally:
-            closed.append(True)
-
-    assert frames(endless(), allowed=False)[-1] == b"event: gone\ndata: {}\n\n"
-    assert closed
 
 
 def test_a_broker_that_goes_away_ends_it_with_the_pace_of_retrying() -> None:

@@ -1,15 +1,16 @@
-"""Who may still go on, for streams that last: all that ask within a moment are looked up together.
+"""Who may still look, for streams that last: once a second all of a process are looked up together.
 
-Each open stream asks about once a second. Together they take six queries, however many they are.
+Together they take six queries, however many they are. A stream waits and hears of a change.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop, Future, Task
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -22,58 +23,101 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from muniment.accounts.middleware import origin_of
 from muniment.accounts.models import Person
+from muniment.accounts.requests import scope_of_request
 from muniment.database import release_connections
 from muniment.scope import Scope
 from muniment.tenancy.queries import grants_of_many
 from muniment.tenancy.services import scope_with
 from muniment.wall import within
 
-# How long the first of those that are looked up together waits for the others.
-GATHER_SECONDS = 0.2
+LOOK_SECONDS = 1.0
 
 Found = Mapping[str, Scope]
 
 
-@dataclass
-class _Gathering:
-    """Sessions that are about to be looked up, each with its tenant."""
+class Sight:
+    """What the person of one stream may see by now."""
 
-    found: Future[Found]
-    sessions: dict[str, UUID] = field(default_factory=dict)
-    task: Task[None] | None = None
+    def __init__(self, request: HttpRequest) -> None:
+        self.session = request.session.session_key or ""
+        self._scope: Scope | None = scope_of_request(request)
+        self.tenant = self._scope.tenant
+        self._trouble: Exception | None = None
+        self._loop = asyncio.get_running_loop()
+        # Ends at the next change; then there is another one.
+        self.change: Future[None] = self._loop.create_future()
+
+    @property
+    def scope(self) -> Scope | None:
+        """None once the person is out or the session has ended. Raises what the last look has met."""
+        if self._trouble:
+            raise self._trouble
+        return self._scope
+
+    def see(self, found: Scope | None) -> None:
+        if found and self._scope:
+            found = replace(found, origin=self._scope.origin)
+        if found != self._scope:
+            self._scope = found
+            self._tell()
+
+    def fail(self, trouble: Exception) -> None:
+        self._trouble = trouble
+        self._tell()
+
+    def _tell(self) -> None:
+        self.change.set_result(None)
+        self.change = self._loop.create_future()
 
 
-_gatherings: WeakKeyDictionary[AbstractEventLoop, _Gathering] = WeakKeyDictionary()
+class _Sights:
+    """Those of an event loop, and the task that looks."""
 
-
-async def scope_by_now(request: HttpRequest, tenant: UUID) -> Scope | None:
-    """`scope_as_of_now` for a stream of this tenant, looked up together with others."""
-    loop = asyncio.get_running_loop()
-    gathering = _gatherings.get(loop)
-    if gathering is None:
-        gathering = _gatherings[loop] = _Gathering(loop.create_future())
+    def __init__(self) -> None:
+        self.open: set[Sight] = set()
         # In a context of its own, with another thread than the first request's, which may end before.
-        gathering.task = loop.create_task(_look(loop, gathering), context=Context())
-    key = request.session.session_key or ""
-    gathering.sessions[key] = tenant
-    scope = (await asyncio.shield(gathering.found)).get(key)
-    return replace(scope, origin=origin_of(request)) if scope else None
+        self.task: Task[None] = asyncio.get_running_loop().create_task(self._look(), context=Context())
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            asked = {sight.session: sight.tenant for sight in self.open}
+            try:
+                found = await sync_to_async(scopes)(asked)
+            except Exception as trouble:  # each stream meets it as if it had asked by itself
+                for sight in self.open:
+                    sight.fail(trouble)
+            else:
+                for sight in self.open:
+                    # Who came meanwhile was not asked for.
+                    if sight.session in asked:
+                        sight.see(found.get(sight.session))
 
 
-async def _look(loop: AbstractEventLoop, gathering: _Gathering) -> None:
-    await asyncio.sleep(GATHER_SECONDS)
-    del _gatherings[loop]
+_sights: WeakKeyDictionary[AbstractEventLoop, _Sights] = WeakKeyDictionary()
+
+
+@contextmanager
+def watched(request: HttpRequest) -> Iterator[Sight]:
+    """Within an event loop: what the person who asks may see, kept up to date."""
+    loop = asyncio.get_running_loop()
+    sights = _sights.get(loop)
+    if sights is None:
+        sights = _sights[loop] = _Sights()
+    sight = Sight(request)
+    sights.open.add(sight)
     try:
-        found = await sync_to_async(_scopes)(gathering.sessions)
-    except Exception as error:  # each stream meets it as if it had asked by itself
-        gathering.found.set_exception(error)
-    else:
-        gathering.found.set_result(found)
+        yield sight
+    finally:
+        sights.open.discard(sight)
+        if not sights.open and _sights.get(loop) is sights:
+            del _sights[loop]
+            sights.task.cancel()
 
 
-def _scopes(sessions: Mapping[str, UUID]) -> Found:
+def scopes(sessions: Mapping[str, UUID]) -> Found:
+    """By session, each with the tenant of its stream: the scopes of those who may still look."""
     try:
         found: dict[str, Scope] = {}
         for tenant in set(sessions.values()):

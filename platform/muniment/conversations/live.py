@@ -25,7 +25,7 @@ from muniment.conversations.models import OPEN_TURNS, TurnState
 from muniment.conversations.queries import place_in_queue
 from muniment.conversations.queries import turn as own_turn
 from muniment.database import release_connections
-from muniment.jobs.sse import TICK_MS, Event, event_stream, last_event_id
+from muniment.jobs.sse import GONE, TICK_MS, Event, event_stream, last_event_id
 from muniment.jobs.streams import Entry, follow, turn_key
 from muniment.pages.errors import NotFound
 from muniment.wall import within
@@ -90,12 +90,12 @@ class Reader:
         """What the database knows and the browser does not, and whether that was the end."""
         scope = scope_as_of_now(self.request)
         if scope is None:
-            return [Event("gone", {})], True
+            return [GONE], True
         self.scope = scope
         try:
             turn = own_turn(scope, self.turn)
         except NotFound:
-            return [Event("gone", {})], True
+            return [GONE], True
         if turn.state not in OPEN_TURNS:
             return self._end(shown.turn(self.scope, turn)), True
         events = []

@@ -24,7 +24,7 @@ from django.utils.translation import get_language, override
 from muniment.database import release_connections
 from muniment.documents.models import VersionState
 from muniment.documents.progress import Progress, Work, work
-from muniment.jobs.sse import TICK_MS, Event
+from muniment.jobs.sse import KEEP_ALIVE_SECONDS, TICK_MS, Event
 from muniment.jobs.streams import Entry, follow, library_key, tail
 from muniment.scope import Scope
 from muniment.wall import within
@@ -101,10 +101,13 @@ class Board:
         finally:
             release_connections()
 
-    async def news(self) -> None:
-        """Return when there is something new, or after a tick. Raises RedisError for a silent broker."""
-        waited_for = {self._news, self._listening}
-        await asyncio.wait(waited_for, timeout=TICK_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
+    async def news(self, other: Future[None]) -> None:
+        """Return when there is something new, here or of the `other` kind, or when a sign of life is due.
+
+        Raises RedisError for a silent broker.
+        """
+        waited_for = {self._news, self._listening, other}
+        await asyncio.wait(waited_for, timeout=KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if self._listening.done():
             self._listening.result()
 

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +20,8 @@ from muniment.database import release_connections
 
 log = logging.getLogger(__name__)
 
-# A source of events yields at least this often, and access is checked again at each tick.
+# How long a look at a live stream waits for something to happen.
 TICK_MS = 1000
-CHECK_SECONDS = 0.9
 KEEP_ALIVE_SECONDS = 15.0
 RETRY_MS = 3000
 _ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
@@ -44,6 +43,10 @@ class Event:
         return ("\n".join(lines) + "\n\n").encode()
 
 
+# To one who may look no longer.
+GONE = Event("gone", {})
+
+
 def last_event_id(request: HttpRequest) -> str:
     """Where the browser's last connection was, "" for a new one or an id that no stream gives out.
 
@@ -53,26 +56,22 @@ def last_event_id(request: HttpRequest) -> str:
     return given if _ENTRY_ID.fullmatch(given) else ""
 
 
-def event_stream(
-    events: AsyncIterator[Event | None], may_go_on: Callable[[], Awaitable[bool]] | None = None
-) -> StreamingHttpResponse:
+def event_stream(events: AsyncIterator[Event | None]) -> StreamingHttpResponse:
     """A response that sends events as they come. Only for async views.
 
-    `events` yields None whenever nothing happened for `TICK_MS`; then, and between events, `may_go_on` is
-    asked, and the stream ends with the event `gone` once it says no. None where `events` looks itself.
-    A broker that does not answer ends the stream; the browser comes back after `RETRY_MS`.
+    `events` yields None at least each `KEEP_ALIVE_SECONDS` where nothing happens. It sees for itself whether
+    the person may still look, and ends with `GONE` when not. A broker that does not answer ends the stream;
+    the browser comes back after `RETRY_MS`.
     """
-    response = StreamingHttpResponse(_frames(events, may_go_on), content_type="text/event-stream")
+    response = StreamingHttpResponse(_frames(events), content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     # Proxies of nginx's kind would hold events back until a buffer is full.
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-async def _frames(
-    events: AsyncIterator[Event | None], may_go_on: Callable[[], Awaitable[bool]] | None
-) -> AsyncIterator[bytes]:
-    checked = sent = time.monotonic()
+async def _frames(events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
+    sent = time.monotonic()
     yield f"retry: {RETRY_MS}\n\n".encode()
     try:
         # A stream lasts; a connection that it touched before must not stay open as long.
@@ -80,11 +79,6 @@ async def _frames(
         async with aclosing(events) as source:  # type: ignore[type-var]  # sources are async generators
             async for event in source:
                 now = time.monotonic()
-                if may_go_on and now - checked >= CHECK_SECONDS:
-                    checked = now
-                    if not await may_go_on():
-                        yield Event("gone", {}).frame
-                        return
                 if event is not None:
                     sent = now
                     yield event.frame
