@@ -172,6 +172,8 @@ def _engine() -> Process:
         environment=_environment(),
         sockets=(Path(place["uds"]),) if "uds" in place else (),
         memory=sum(entry.memory for entry in (model, embedder, *others)) + 2000 * MEGABYTE,
+        # An answer takes many seconds, a page some milliseconds.
+        nice=5,
         start_seconds=300,
     )
 

@@ -68,6 +68,12 @@ def test_both_engines_answer_to_the_same_name(services: Services) -> None:
     assert "GGML_CUDA=ON" in services["engine-gpu"]["build"]["args"]["CMAKE_ARGS"]
 
 
+def test_pages_come_before_answers_and_answers_before_new_documents(services: Services) -> None:
+    """Of a processor that all want, by weight; what names none has 1024."""
+    weights = {name: service["cpu_shares"] for name, service in services.items() if "cpu_shares" in service}
+    assert weights == {"engine": 512, "engine-gpu": 512, "ingest": 128}
+
+
 def test_only_the_proxy_is_opened(services: Services) -> None:
     assert [name for name, service in services.items() if service.get("ports")] == ["proxy"]
     assert {port["target"] for port in services["proxy"]["ports"]} == {8080, 8443}

@@ -72,6 +72,17 @@ def test_a_part_that_dies_is_started_again_ever_more_slowly(watch: Watch) -> Non
     assert "it is started again in" in watched.end()
 
 
+def test_a_part_comes_behind_others(watch: Watch) -> None:
+    """Among sessions a kernel may share evenly; within one it heeds nice values."""
+    watched = watch("part('one', nice=7), part('two')")
+    watched.wait_ready("one")
+    watched.wait_ready("two")
+    behind, other = (watched.parts()[name]["pid"] for name in ("one", "two"))
+    assert psutil.Process(behind).nice() == 7
+    assert os.getsid(behind) == os.getsid(other)
+    assert os.getpgid(behind) == behind != os.getpgid(other)
+
+
 def test_what_a_dead_part_started_does_not_outlive_it(watch: Watch) -> None:
     """The fake's child is in another session, so that only its parentage gives it away."""
     watched = watch(ONE)

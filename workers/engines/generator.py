@@ -28,7 +28,7 @@ PIECE_SECONDS = 0.75
 FIRST_PIECE, SMALLEST_PIECE, LARGEST_PIECE = 32, 32, 512
 MAX_WAITING = 256
 # An answer is waited for by the minute, a page and the embedding of its question by the second.
-NICE = 10
+NICE = 15
 
 
 class QueueFull(Exception):

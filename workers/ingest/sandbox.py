@@ -152,7 +152,7 @@ class _WarmReader:
                 stdin=subprocess.DEVNULL,
                 cwd=ROOT,
                 env=_environment(),
-                start_new_session=True,
+                process_group=0,
             )
 
     def alive(self) -> bool:

@@ -180,8 +180,8 @@ def run_child(request: dict[str, Any], output: int) -> None:
 
 
 def confine(limits: Limits) -> None:
-    """Own session, no terminal, and the limits; dies with the warm reader."""
-    os.setsid()
+    """Own process group, nothing of the terminal, and the limits; dies with the warm reader."""
+    os.setpgid(0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     null = os.open(os.devnull, os.O_RDWR)
