@@ -55,6 +55,8 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
     beat_scheduler="workers.clock:SharedClock",
+    # The clock must show that it lives.
+    beat_max_loop_interval=3,
     # When each clock sent what; the data folder may be shared by several.
     beat_schedule_filename=str(settings.RUN_DIR / "beat"),
     beat_schedule={

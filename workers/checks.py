@@ -56,6 +56,6 @@ def answers_ping(path: Path) -> Check:
     return check
 
 
-def beats(path: Path) -> Check:
-    """True while a process renews its heartbeat file."""
-    return lambda: heartbeat.fresh(path)
+def beats(*paths: Path) -> Check:
+    """True while all these heartbeat files are renewed."""
+    return lambda: all(map(heartbeat.fresh, paths))

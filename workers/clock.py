@@ -9,12 +9,18 @@ from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.schedules import crontab
 
 from muniment.jobs.broker import client
+from workers import heartbeat
 
 # Clocks of two hosts differ by less than this when they mean the same time of day.
 SAME_TIME_SECONDS = 600
 
 
 class SharedClock(PersistentScheduler):  # type: ignore[misc]  # Celery has no types
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        # The worker of which this is a child process lives on without it.
+        heartbeat.beat(heartbeat.CLOCK)
+        return float(super().tick(*args, **kwargs))
+
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         if is_first(entry.name, _pace(entry)):
             super().apply_entry(entry, producer)

@@ -1,7 +1,10 @@
-"""How a worker listens: a message that is none of ours is dropped, and does not end the worker.
+"""How a worker listens: no message that is none of ours ends it, and no word that got lost makes it deaf.
 
 Celery takes what is in a queue for its own. Whoever may ring could else send something that ends one worker
 and, never acknowledged, comes back to end the next.
+
+Where the broker was away when a task said that it was done, Celery writes that down and goes on, with one
+message fewer that it may hold: a worker that may hold one would never ask for another.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery has no types
         receive = super().create_task_handler(*args, **kwargs)
 
         def received(message: Any) -> None:
+            _settle_or_raise(message)
             try:
                 receive(message)
             except self.lost:
@@ -37,3 +41,9 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery has no types
                 message.reject_log_error(log, self.lost)
 
         return received
+
+
+def _settle_or_raise(message: Any) -> None:
+    """What Celery calls to settle a message raises for a lost connection: then the worker connects anew."""
+    message.ack_log_error = lambda _log, _errors, **more: message.ack(**more)
+    message.reject_log_error = lambda _log, _errors, **more: message.reject(**more)

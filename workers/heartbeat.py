@@ -10,11 +10,14 @@ from typing import Any
 VARIABLE = "MUNIMENT_HEARTBEAT"
 
 
-def beat() -> None:
-    """Renew the file; does nothing for a process that nobody supervises."""
+CLOCK = ".clock"
+
+
+def beat(of: str = "") -> None:
+    """Renew the file, or the one of that ending; does nothing for a process that nobody supervises."""
     name = os.environ.get(VARIABLE)
     if name:
-        Path(name).touch()
+        Path(name + of).touch()
 
 
 def follow_celery() -> None:

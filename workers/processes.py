@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from muniment.environment import near
-from workers import checks, needs
+from workers import checks, heartbeat, needs
 from workers.engines import catalogue
 from workers.preflight import ANSWER_POOL, SERVE_PEOPLE, WEB_POOL
 from workers.supervisor import Process
@@ -217,7 +217,8 @@ def _answer() -> Process:
 
 def _upkeep() -> Process:
     # A look at a part that hangs takes its time; the sweeper must not wait for it.
-    return _celery("upkeep", "upkeep", ["--pool=threads", "--concurrency=4", "-B"], 1000 * MEGABYTE)
+    part = _celery("upkeep", "upkeep", ["--pool=threads", "--concurrency=4", "-B"], 1000 * MEGABYTE)
+    return replace(part, check=checks.beats(_heartbeat("upkeep"), _heartbeat("upkeep" + heartbeat.CLOCK)))
 
 
 def _celery(name: str, queues: str, options: list[str], memory: int, **more: str) -> Process:
@@ -228,8 +229,12 @@ def _celery(name: str, queues: str, options: list[str], memory: int, **more: str
     return Process(
         name=name,
         command=command,
-        check=checks.beats(Path(settings.RUN_DIR) / "heartbeat" / name),
+        check=checks.beats(_heartbeat(name)),
         after=("valkey",),
         environment=_environment(**more),
         memory=memory,
     )
+
+
+def _heartbeat(name: str) -> Path:
+    return Path(settings.RUN_DIR) / "heartbeat" / name

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 import redis
 
@@ -131,6 +132,17 @@ def test_pages_answer_while_the_broker_hangs(site: Site) -> None:
     # The bell was not heard; the sweeper rings again.
     site.published(document)
     eventually(lambda: site.turn(turn)["state"] in ENDED - {"failed"}, LONGEST_TURN)
+
+
+@pytest.mark.deep
+def test_upkeep_starts_again_without_its_clock(site: Site) -> None:
+    """The clock is a child of it: its death ends nothing, but nobody would look after lost bells."""
+    upkeep = psutil.Process(site.house.states()["upkeep"]["pid"])
+    (clock,) = upkeep.children()
+    clock.kill()
+    eventually(lambda: site.house.states()["upkeep"]["restarts"])
+    site.wait_for("upkeep")
+    test_an_emptied_broker_loses_no_job(site)
 
 
 def test_a_search_without_its_worker_is_a_sentence(site: Site) -> None:
