@@ -71,7 +71,7 @@ def test_both_engines_answer_to_the_same_name(services: Services) -> None:
 def test_pages_come_before_answers_and_answers_before_new_documents(services: Services) -> None:
     """Of a processor that all want, by weight; what names none has 1024."""
     weights = {name: service["cpu_shares"] for name, service in services.items() if "cpu_shares" in service}
-    assert weights == {"engine": 512, "engine-gpu": 512, "ingest": 128}
+    assert weights == {"engine": 256, "engine-gpu": 256, "ingest": 32}
 
 
 def test_only_the_proxy_is_opened(services: Services) -> None:
