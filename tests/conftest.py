@@ -13,7 +13,7 @@ import django
 import pytest
 import redis
 
-from tests import valkey
+from tests import roles, valkey
 from tests.postgres import Cluster
 from tests.running import RunningHouse
 
@@ -30,7 +30,8 @@ _POSTGRES = Cluster(_HOME / "postgres") if os.environ.get("MUNIMENT_TEST_DATABAS
 if _POSTGRES:
     _HOME.chmod(0o755)
     _POSTGRES.start()
-    _POSTGRES.sql("CREATE ROLE muniment_web NOLOGIN")
+    for _role in ("muniment_web", "muniment_sequencer"):
+        _POSTGRES.sql(f"CREATE ROLE {_role} NOLOGIN")
     os.environ["MUNIMENT_DATABASE_URL"] = _POSTGRES.url("postgres", "postgres")
 django.setup()
 
@@ -68,7 +69,7 @@ def _wall() -> Iterator[None]:
     real = wall.opening
 
     def opening(begun: bool) -> str:
-        role = "muniment_web" if wall._tenant.get() or wall._subject.get() else "NONE"
+        role = roles.serving.get() if wall._tenant.get() or wall._subject.get() else "NONE"
         return f"SET LOCAL ROLE {role}; {real(begun)}"
 
     with pytest.MonkeyPatch.context() as patch:
@@ -112,12 +113,16 @@ def _guards(vendor: str, cursor: Any) -> tuple[list[str], list[str]]:
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         guards = cursor.fetchall()
         return [f'DROP TRIGGER "{name}"' for name, _sql in guards], [sql for _name, sql in guards]
-    alter = "ALTER TABLE audit_event"
     cursor.execute(
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND NOT tgisinternal"
+        "SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid::regclass::text LIKE 'audit_%'"
+        " AND NOT tgisinternal"
     )
-    names = [name for (name,) in cursor.fetchall()]
-    return [f"{alter} DISABLE TRIGGER USER"], [f"{alter} ENABLE ALWAYS TRIGGER {name}" for name in names]
+    guards = cursor.fetchall()
+    tables = sorted({table for table, _name in guards})
+    return (
+        [f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in tables],
+        [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for table, name in guards],
+    )
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ class RunningHouse:
     def __init__(self, folder: Path, model: str = SMALL_MODEL, **environment: str) -> None:
         self.data, self.run = folder / "data", folder / "run"
         self.log = folder / "up.log"
+        self.shares = folder / "shares"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = os.environ | {
@@ -41,6 +42,7 @@ class RunningHouse:
             "MUNIMENT_RUN": str(self.run),
             "MUNIMENT_PORT": str(self.port),
             "MUNIMENT_MODEL": model,
+            "MUNIMENT_WATCH_ROOTS": str(self.shares),
             # Small models and small documents: tests do not need the reserve of a real site.
             "MUNIMENT_FREE_DISK_MB": "50",
             **environment,

@@ -35,7 +35,7 @@ NAME = "localhost"
 # Where a second web part listens.
 COPY_PORT = 8001
 SERVERS = ("postgres", "valkey", "qdrant", "engine")
-PARTS = ("engine", "web", "ingest", "answer", "upkeep")
+PARTS = ("engine", "web", "ingest", "answer", "upkeep", "sequencer")
 MODELS = Path(os.environ.get("MUNIMENT_MODELS", ROOT / "var" / "models"))
 # Not what compose gives: for small documents and short answers, so that tests are quick.
 QUICK = {"MUNIMENT_ANSWER_TOKENS": "80", "MUNIMENT_FREE_DISK_MB": "50"}
@@ -87,6 +87,7 @@ class RunningSite(RunningHouse):
             (r"^/run/secrets\b", str(mounted)),
             (r"^/run/muniment\b", str(run)),
             (r"^/data\b", str(self.data)),
+            (r"^/seal\b", str(self.folder / "seal")),
             (r"^/models\b", str(MODELS)),
         ):
             value = re.sub(there, here, value)

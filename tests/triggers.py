@@ -9,11 +9,12 @@ from muniment.audit.queries import GUARDS
 
 def guards() -> tuple[str, ...]:
     """Names of the triggers that keep the trail append-only in the database of this run."""
-    return GUARDS[connection.vendor]
+    return tuple(GUARDS[connection.vendor])
 
 
 def drop_trigger(name: str) -> None:
-    on = "" if connection.vendor == "sqlite" else " ON audit_event"
+    table = GUARDS[connection.vendor].get(name, "audit_event")
+    on = "" if connection.vendor == "sqlite" else f" ON {table}"
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TRIGGER {name}{on}")
 

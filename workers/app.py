@@ -75,6 +75,11 @@ app.conf.update(
             "schedule": 3600,
             "options": {"queue": "upkeep", "expires": 3600},
         },
+        "watch folders": {
+            "task": "upkeep.watch",
+            "schedule": 60,
+            "options": {"queue": "upkeep", "expires": 60},
+        },
         "compare a few": {
             "task": "upkeep.reconcile",
             "schedule": 30,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workers.engines.embed import PassageEmbedder
 
 # Another way to cut text makes other passages, so it takes another generation of the index.
-SPLITTER_VERSION = 2
+SPLITTER_VERSION = 3
 
 
 def wanted() -> Making:

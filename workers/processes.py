@@ -41,6 +41,9 @@ def table(only: str | None = None) -> list[Process]:
     """
     makers = _makers()
     if only is None:
+        if connection.vendor != "sqlite":
+            # On a server it has a role of its own, so it is started by its name.
+            del makers["sequencer"]
         return [_placed(make(), set(makers)) for make in makers.values()]
     if only not in makers:
         raise UnknownPart(f"There is no part {only!r} here. There are: {', '.join(makers)}.")
@@ -51,7 +54,7 @@ def _placed(part: Process, here: set[str]) -> Process:
     """A part beside those that run here: what runs elsewhere it asks itself."""
     elsewhere = {"valkey": needs.broker, "index": needs.index} if part.name in SERVE_PEOPLE else {}
     asked = [make() for name, make in elsewhere.items() if name in part.after and name not in here]
-    if part.name in SERVE_PEOPLE and connection.vendor == "postgresql":
+    if part.name in {*SERVE_PEOPLE, "sequencer"} and connection.vendor == "postgresql":
         asked.insert(0, needs.database())
     return replace(part, after=tuple(name for name in part.after if name in here), needs=tuple(asked))
 
@@ -68,6 +71,7 @@ def _makers() -> dict[str, Callable[[], Process]]:
     makers["ingest"] = _ingest
     makers["answer"] = _answer
     makers["upkeep"] = _upkeep
+    makers["sequencer"] = _sequencer
     return makers
 
 
@@ -157,10 +161,21 @@ def _engine() -> Process:
         "embedder-name": embedder.name,
         "embedder-sha256": embedder.sha256,
         "context": str(min(settings.CONTEXT_TOKENS, model.context)),
+        "parallel": str(settings.ENGINE_PARALLEL),
+        "cells": str(settings.CONTEXT_TOGETHER),
+        "kv-type": settings.KV_TYPE,
     }
+    own = [model, embedder]
+    if settings.RERANKER:
+        reranker = catalogue.model(settings.RERANKER)
+        options["reranker"] = str(catalogue.path_of(reranker.name))
+        options |= {"reranker-name": reranker.name, "reranker-sha256": reranker.sha256}
+        own.append(reranker)
     command = [sys.executable, "-m", "workers.engines.engine_server"]
     for key, value in options.items():
         command += [f"--{key}", value]
+    if settings.FLASH_ATTENTION == "on":
+        command.append("--flash-attention")
     # While the index is made anew, and until then, questions are embedded as its passages were.
     others = [entry for entry in catalogue.embedders_here() if entry.name != embedder.name]
     for entry in others:
@@ -171,7 +186,7 @@ def _engine() -> Process:
         check=checks.serves_http(url, "/health"),
         environment=_environment(),
         sockets=(Path(place["uds"]),) if "uds" in place else (),
-        memory=sum(entry.memory for entry in (model, embedder, *others)) + 2000 * MEGABYTE,
+        memory=sum(entry.memory for entry in (*own, *others)) + 2000 * MEGABYTE,
         # An answer takes many seconds, a page some milliseconds.
         nice=5,
         start_seconds=300,
@@ -219,6 +234,16 @@ def _upkeep() -> Process:
     # A look at a part that hangs takes its time; the sweeper must not wait for it.
     part = _celery("upkeep", "upkeep", ["--pool=threads", "--concurrency=4", "-B"], 1000 * MEGABYTE)
     return replace(part, check=checks.beats(_heartbeat("upkeep"), _heartbeat("upkeep" + heartbeat.CLOCK)))
+
+
+def _sequencer() -> Process:
+    return Process(
+        name="sequencer",
+        command=[sys.executable, "-m", "workers.sequencer"],
+        check=checks.beats(_heartbeat("sequencer")),
+        environment=_environment(DJANGO_SETTINGS_MODULE="muniment.settings", **GIVE_BACK_MEMORY),
+        memory=300 * MEGABYTE,
+    )
 
 
 def _celery(name: str, queues: str, options: list[str], memory: int, **more: str) -> Process:

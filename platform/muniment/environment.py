@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,6 +28,48 @@ def whole_number(name: str, default: int) -> int:
 def words(name: str) -> list[str]:
     """The parts of a list that commas divide."""
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
+
+
+def one_of(name: str, *choices: str) -> str:
+    """The first choice where nothing is said."""
+    found = os.environ.get(name, choices[0])
+    if found not in choices:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {found!r}.")
+    return found
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder below which folders may be mapped, by the tenant of this slug; "" for the only one."""
+
+    tenant: str
+    folder: Path
+
+
+def roots(name: str, data: Path) -> tuple[Root, ...]:
+    """From `/folder,/other`, or `tenant=/folder` where several organisations share a site.
+
+    The data folder is kept out: it holds the originals of everybody.
+    """
+    found = []
+    for given in words(name):
+        tenant, folder = ("", Path(given)) if given.startswith("/") else _marked(given)
+        if not folder.is_absolute() or ".." in folder.parts or folder == Path("/"):
+            raise ImproperlyConfigured(
+                f"{name} must be like /srv/shares or tenant=/srv/shares, not {given!r}."
+            )
+        real = folder.resolve()
+        if real.is_relative_to(data) or data.is_relative_to(real):
+            raise ImproperlyConfigured(
+                f"{name} names {folder}, which has to do with the data folder {data}: name another folder."
+            )
+        found.append(Root(tenant, folder))
+    return tuple(found)
+
+
+def _marked(given: str) -> tuple[str, Path]:
+    tenant, _equals, folder = given.partition("=")
+    return tenant.strip(), Path(folder.strip())
 
 
 def secret(name: str) -> str:

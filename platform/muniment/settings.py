@@ -28,6 +28,8 @@ BLOB_DIR = DATA_DIR / "blobs"
 PAGES_DIR = DATA_DIR / "pages"
 UPLOAD_DIR = DATA_DIR / "uploads"
 INDEX_DIR = DATA_DIR / "index"
+# The log's key and what it signed last: the sequencer's alone, on a site in a volume of its own.
+SEAL_DIR = Path(os.environ.get("MUNIMENT_SEAL_DIR", DATA_DIR / "seal")).resolve()
 # A unix socket's path must stay under 108 bytes, so sockets do not lie in the data folder.
 RUN_DIR = Path(
     os.environ.get(
@@ -54,9 +56,16 @@ ENGINE_URL = os.environ.get(
     else f"unix:{RUN_DIR}/engine.sock",
 )
 
+# Folders of this machine below which an administrator may map one to a library; none means nobody can.
+WATCH_ROOTS = environment.roots("MUNIMENT_WATCH_ROOTS", DATA_DIR)
+
 # Models, by their names in the catalogue.
 LANGUAGE_MODEL = os.environ.get("MUNIMENT_MODEL", "qwen2.5-coder-1.5b-instruct-q4_k_m")
 EMBEDDER = os.environ.get("MUNIMENT_EMBEDDER", "all-minilm-l6-v2")
+# A cross-encoder that sorts the best passages again; none unless an administrator adds one. It is left out
+# where this machine would take longer for it than so many milliseconds a question.
+RERANKER = os.environ.get("MUNIMENT_RERANKER", "")
+RERANK_MS = whole_number("MUNIMENT_RERANK_MS", 500)
 CONTEXT_TOKENS = whole_number("MUNIMENT_CONTEXT", 8192)
 
 # Limits. A person who meets one is told which it is.
@@ -135,6 +144,7 @@ INSTALLED_APPS = [
     "muniment.jobs",
     "muniment.documents",
     "muniment.search",
+    "muniment.folders",
     "muniment.registry",
     "muniment.conversations",
     "muniment.evaluation",

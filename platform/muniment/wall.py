@@ -29,6 +29,9 @@ EXEMPT = {
     "accounts_failedsignin": "keyed hashes of names and addresses, kept for minutes",
     "django_session": "opaque; a session is found before its person's tenant is known",
     "documents_generation": "the site's own index: numbers, models and counts, no tenant's",
+    "audit_pending": "a queue for all tenants: ids, no content",
+    "audit_checkpoint": "signed sizes and roots of all tenants' logs, no content",
+    "audit_key": "the log's public keys",
     "registry_engine": "the site's own engine",
     "registry_check": "the site's own health",
     "registry_report": "the site's own reports",
@@ -45,13 +48,24 @@ SETTING = "NULLIF(current_setting('muniment.tenant', true), '')::uuid"
 SUBJECT = "convert_from(decode(current_setting('muniment.subject', true), 'hex'), 'UTF8')"
 
 
-# Who serves people, and what they may do. Nobody but migrations changes a past event or the schema.
+# Who serves people, and what they may do. Nobody but migrations changes a past event or the schema, and only
+# the sequencer writes the sealed log.
 SERVING = ("muniment_web", "muniment_worker")
+SEQUENCER = "muniment_sequencer"
+SEALED = ("audit_leaf", "audit_checkpoint", "audit_key")
+QUEUE = "audit_pending"
 RIGHTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
     "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
     "REVOKE UPDATE, DELETE ON audit_event FROM {role}",
     "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
+)
+RIGHTS_AT_THE_LOG = (f"REVOKE INSERT, UPDATE, DELETE ON {', '.join(SEALED)}, {QUEUE} FROM {{role}}",)
+SEQUENCER_RIGHTS = ("GRANT SELECT ON audit_event, django_migrations TO {role}",)
+SEQUENCER_RIGHTS_AT_THE_LOG = (
+    f"GRANT SELECT ON {', '.join(SEALED)}, {QUEUE} TO {{role}}",
+    f"GRANT INSERT ON {', '.join(SEALED)} TO {{role}}",
+    f"GRANT DELETE ON {QUEUE} TO {{role}}",
 )
 
 
@@ -118,15 +132,24 @@ def stand() -> None:
 
 
 def grant(**about: Any) -> None:
-    """After migrations: what the roles that serve people may do with tables that the owner has made."""
+    """After migrations: what roles may do with tables that the owner has made."""
     connection = connections[about["using"]]
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(SERVING)])
-        for (role,) in cursor.fetchall():
-            for right in RIGHTS:
+        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*SERVING, SEQUENCER]])
+        roles = [name for (name,) in cursor.fetchall()]
+        # Not there where migrations went back to before the log.
+        there = set(SEALED) <= set(connection.introspection.table_names(cursor))
+        for role in roles:
+            for right in _rights(role, there):
                 cursor.execute(right.format(role=role))
+
+
+def _rights(role: str, log: bool) -> Iterator[str]:
+    yield from SEQUENCER_RIGHTS if role == SEQUENCER else RIGHTS
+    if log:
+        yield from SEQUENCER_RIGHTS_AT_THE_LOG if role == SEQUENCER else RIGHTS_AT_THE_LOG
 
 
 def fault_of_role() -> str:
@@ -145,8 +168,8 @@ def fault_of_role() -> str:
         return ""
     why = "is not bound by row-level security" if mighty else "owns tables"
     return (
-        f"The database role {name} {why}, so it may not serve people: "
-        "name muniment_web or muniment_worker in MUNIMENT_DATABASE_URL."
+        f"The database role {name} {why}, so it may not serve people: name muniment_web or muniment_worker "
+        "in MUNIMENT_DATABASE_URL, and muniment_sequencer for the sequencer."
     )
 
 

@@ -29,6 +29,7 @@ ADMINISTRATORS = {
     *("people", "create-person", "person", "reset-password", "deactivate-person", "activate-person"),
     *("teams", "create-team", "team", "delete-team", "add-member", "remove-member"),
     *("libraries", "create-library", "library-settings", "delete-library", "give-access", "revoke-access"),
+    *("folders", "map-folder", "folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
 }
 SITE = {"console", "models", "set-budget", "sovereignty"}
 CURATORS = {

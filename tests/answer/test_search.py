@@ -327,6 +327,49 @@ def test_pages_show_every_document_once(shelf: Shelf) -> None:
     assert len({name for some in names for name in some}) == 23
 
 
+RULE = (
+    "The pump is switched off by the shift lead before anybody opens its cover, and a sign with the name of "
+    "who did it hangs at the switch until the cover is closed again."
+)
+
+
+def alike(results: Results) -> dict[str, list[str]]:
+    """The documents of what is shown, with those that say the same."""
+    return {
+        one.passage.version.document.name: [other.version.document.name for other in one.alike]
+        for one in results.shown
+    }
+
+
+def test_the_same_text_is_shown_once_and_says_where_else_it_stands(shelf: Shelf) -> None:
+    """The file that was asked for is the one, and who may not read a copy does not hear of it."""
+    for name in ("draft.txt", "final.txt", "copy.txt"):
+        shelf.put(name, RULE)
+    shelf.put("other.txt", RULE.replace("The pump", "The pump of house 7"))
+    shelf.put("secret.txt", RULE, label=Label.SECRET)
+    shelf.put("board.txt", RULE, library=make_library(shelf.house.tenant, "Board"))
+    results = shelf.search("final.txt pump switch")
+    told = alike(results)
+    assert set(told) == {"final.txt", "other.txt"}
+    assert sorted(told["final.txt"]) == ["copy.txt", "draft.txt"] and told["other.txt"] == []
+    assert (results.passages, results.documents) == (2, 2)
+
+
+def test_who_asks_for_a_phrase_or_in_one_document_sees_all_that_hold_it(shelf: Shelf) -> None:
+    for name in ("draft.txt", "final.txt"):
+        document = shelf.put(name, RULE, RULE)
+    assert shelf.search('"switched off by"').documents == 2
+    within = shelf.search("pump", document=document.id)
+    assert (within.passages, len(within.shown)) == (2, 2)
+
+
+def test_a_document_keeps_what_it_alone_says(shelf: Shelf) -> None:
+    shelf.put("old.txt", RULE, "In winter the pump stands still.")
+    shelf.put("new.txt", RULE, "In winter the pump runs at night.")
+    results = shelf.search("pump in winter")
+    assert results.documents == 2 and results.passages == 3
+
+
 def test_words_that_nobody_wrote_and_words_that_all_wrote_are_told(shelf: Shelf) -> None:
     shelf.fill("The pump of the mill and the boiler.", times=30)
     shelf.put("rare.txt", "The chandelier.")

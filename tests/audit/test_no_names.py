@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -20,10 +21,13 @@ from muniment.conversations import services as conversations
 from muniment.conversations.models import Conversation, TurnState
 from muniment.documents import generations
 from muniment.documents import services as documents
+from muniment.documents.blobs import hash_file
 from muniment.documents.generations import Making
 from muniment.documents.models import Document, VersionState
 from muniment.documents.uploads import upload_whole
+from muniment.environment import Root
 from muniment.evaluation import services as evaluation
+from muniment.folders import services as folders
 from muniment.registry.models import Engine
 from muniment.registry.services import set_budget
 from muniment.scope import Origin, Role, Scope
@@ -38,6 +42,7 @@ NEEDLE = "Zébulon"
 ELSEWHERE = {
     *(actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.MOVED_TO_SITE, actions.DIFFERENCE_MENDED),
     *(actions.EGRESS_BLOCKED, actions.EGRESS_TESTED, actions.SOVEREIGNTY_REPORTED),
+    *(actions.TRAIL_VERIFIED, actions.TRAIL_EXPORTED, actions.EVENT_PROVED),
 }
 
 
@@ -115,6 +120,23 @@ def handle_documents(scope: Scope, library: Library, other: Library) -> None:
     documents.forget_version(scope, failing, points=0)
 
 
+def follow_a_folder(admin: Scope, library: Library, place: Path, settings: Any) -> None:
+    settings.WATCH_ROOTS = (Root("", place),)
+    path = place / f"Share of {NEEDLE}"
+    path.mkdir()
+    folder = folders.map_folder(admin, library.id, str(path), 1)
+    part = place / "part"
+    part.write_text(NEEDLE)
+    seen = folders.Seen(f"{NEEDLE}.txt", part.stat().st_size, 0)
+    folders.take(folder, seen, part, hash_file(part))
+    folders.let_go(folder, folder.seen.get())
+    folders.pause(admin, folder.id)
+    folders.resume(admin, folder.id)
+    folders.stop(folder, 12, 20)
+    folders.confirm(admin, folder.id, 12)
+    folders.unmap(admin, folder.id)
+
+
 def converse(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> Conversation:
     nothing = {
         "hits": [],
@@ -154,13 +176,14 @@ def look_around(admin: Person, password: str) -> None:
 
 
 def test_no_name_and_no_free_text_is_in_any_body(
-    db: None, folder: Path, broker: object, monkeypatch: pytest.MonkeyPatch
+    db: None, folder: Path, broker: object, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     tenant = tenancy.create_tenant("main", f"House of {NEEDLE}")
     admin, curator, library = administer(tenant)
     other = tenancy.create_library(as_of_now(admin), f"Attic {NEEDLE}")
     tenancy.give_access(as_of_now(admin), other.id, 2, person_id=curator.id)
     handle_documents(as_of_now(curator), library, other)
+    follow_a_folder(as_of_now(admin), library, folder, settings)
     converse(as_of_now(curator), monkeypatch)
     documents.delete_library(as_of_now(admin), other.id)
     password = accounts.reset_password_from_shell(admin.username, origin())

@@ -22,6 +22,7 @@ from muniment.accounts.services import create_person, scope_of_person
 from muniment.conversations.models import Conversation, Source, Turn, TurnState
 from muniment.documents.models import Document, Passage
 from muniment.evaluation.models import Case, Result, Run, RunState
+from muniment.folders.models import LONGEST_PATH, File, Folder, FolderState
 from muniment.jobs.streams import append, turn_key
 from muniment.scope import Origin, Role, Scope
 from muniment.tenancy.models import Level, Library
@@ -57,6 +58,7 @@ def main(place: str, whole: bool, folder: str) -> None:
     ids["documents"] = [str(document.id) for document in documents]
     ids["version"] = str(documents[0].current_id)
     ids |= _conversations(staff, library, texts)
+    ids["folder"] = _folder(library, texts)
     ids["run"] = _quality(admin, library, documents, texts)
     sys.stdout.write(json.dumps(ids))
 
@@ -128,6 +130,15 @@ def _conversations(staff: Person, library: Library, texts: list[str]) -> dict[st
         "failed": str(failed.id),
         "live": str(live.id),
     }
+
+
+def _folder(library: Library, texts: list[str]) -> str:
+    """A mapped folder, paused so that nobody looks for it, whose files could not be taken."""
+    about = {"tenant": library.tenant_id}
+    paths = [f"/{text}" for text in _names(texts, LONGEST_PATH, 40)]
+    folder = Folder.objects.create(library=library, path=paths[0], state=FolderState.PAUSED, **about)
+    File.objects.bulk_create(File(folder=folder, path=path, trouble="link", **about) for path in paths)
+    return str(folder.id)
 
 
 def _quality(admin: Person, library: Library, documents: list[Document], texts: list[str]) -> str:

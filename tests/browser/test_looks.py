@@ -41,6 +41,7 @@ PAGES = {
         "/console/people/",
         "/console/teams/",
         "/console/libraries/",
+        "/console/folders/",
     ],
     "officer": ["/desk/", "/desk/trail", "/desk/trail?outcome=denied"],
 }

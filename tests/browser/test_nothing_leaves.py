@@ -35,6 +35,7 @@ NO_PAGES = {
     *("rename-conversation", "delete-conversation", "create-person", "reset-password", "deactivate-person"),
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
+    *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
 }
 
 
@@ -159,6 +160,8 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             "team": [at("team", ids["team"])],
             "libraries": [at("libraries")],
             "library-settings": [at("library-settings", ids["library_id"])],
+            "folders": [at("folders")],
+            "folder": [at("folder", ids["folder"])],
             "quality": [at("quality")],
             "library-quality": [at("library-quality", ids["library_id"])],
             "run": [at("run", ids["run"])],

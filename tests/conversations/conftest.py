@@ -17,6 +17,7 @@ from django.test import Client
 from muniment.accounts.models import Person
 from muniment.conversations import services
 from muniment.conversations.models import Source, Turn, TurnState
+from muniment.conversations.statements import Statement, Verdict
 from muniment.documents.models import Document, Passage
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job, Kind
@@ -123,7 +124,9 @@ class Worker:
         cited: tuple[int, ...] = (1,),
         tell: bool = True,
     ) -> None:
-        services.end_answer(self.scope, self.turn, state, answer, cited)
+        verdict = Verdict.SUPPORTED if cited else Verdict.UNSUPPORTED
+        found = [Statement(0, len(answer), verdict, cited)] if answer else []
+        services.end_answer(self.scope, self.turn, state, answer, found)
         jobs.finish(self.job)
         if tell:
             self.say("done", state=state.value)

@@ -184,6 +184,13 @@ def test_an_answer_with_its_sources_and_what_it_rests_on(page: Client, worker: W
     assert "data-events-url" not in html
 
 
+def test_a_source_says_where_else_the_same_stands(page: Client, worker: Worker) -> None:
+    worker.answer()
+    first = worker.turn.sources.get(n=1)
+    worker.turn.sources.filter(n=2).update(alike=[str(first.passage)])
+    assert "The same in incidents.pdf, p. 1</span>" in conversation_page(page, worker.turn)
+
+
 def test_nothing_found_says_so_and_shows_the_nearest(page: Client, worker: Worker) -> None:
     worker.search()
     worker.end(TurnState.NOT_IN_DOCUMENTS, "", ())
@@ -197,7 +204,9 @@ def test_an_answer_without_citations_warns(page: Client, worker: Worker) -> None
     worker.search()
     worker.begin()
     worker.end(TurnState.WEAK, "Soon.", ())
-    assert "The answer names no passage" in conversation_page(page, worker.turn)
+    html = conversation_page(page, worker.turn)
+    assert "not supported" in html
+    assert "0 of 1 sentences supported" in html
 
 
 def test_a_stopped_answer_says_so(page: Client, worker: Worker) -> None:

@@ -13,8 +13,8 @@ from tests.house import House, make_house, signed_in
 NAV = {
     Role.STAFF: {"Documents", "Search"},
     Role.CURATOR: {"Documents", "Search"},
-    Role.TENANT_ADMIN: {"People", "Teams", "Libraries"},
-    Role.SITE_ADMIN: {"People", "Teams", "Libraries", "Health", "Models", "Sovereignty"},
+    Role.TENANT_ADMIN: {"People", "Teams", "Libraries", "Folders"},
+    Role.SITE_ADMIN: {"People", "Teams", "Libraries", "Folders", "Health", "Models", "Sovereignty"},
     Role.OFFICER: {"Desk", "Trail"},
 }
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muniment.conversations.rendering import answer_html, excerpt
+from muniment.conversations.statements import Statement, Verdict
 from tests.exfiltration import payloads
 
 SOURCES = {1: "/turns/7/sources/1", 2: "/turns/7/sources/2", 3: ""}
@@ -67,7 +68,7 @@ def require_harmless(html: str) -> None:
     for tag, attributes in _Elements(html).found:
         assert tag in ALLOWED_TAGS, html
         assert set(attributes) <= ALLOWED_ATTRIBUTES.get(tag, set()), html
-        assert attributes.get("class", "cite") == "cite", html
+        assert attributes.get("class", "cite") in {"cite", "weak", "pill weak", "pill bad"}, html
         if tag == "a":
             assert attributes["href"] in SOURCES.values(), html
 
@@ -207,3 +208,68 @@ def test_long_surroundings_are_cut_at_words() -> None:
     found = excerpt(text, 700, 718)
     assert found.best == "The best sentence."
     assert found.before.startswith("… before") and found.after.endswith("after …")
+
+
+def statement(text: str, part: str, verdict: Verdict, *sources: int, reason: str = "") -> Statement:
+    start = text.index(part)
+    return Statement(start, start + len(part), verdict, sources, 0.5, reason)
+
+
+def test_what_was_found_takes_the_place_of_the_models_own_numbers() -> None:
+    text = "It ends in May [2]. Nobody knows why."
+    html = answer_html(
+        text,
+        SOURCES,
+        [
+            statement(text, "It ends in May [2].", Verdict.SUPPORTED, 1),
+            statement(text, "Nobody knows why.", Verdict.UNSUPPORTED),
+        ],
+    )
+    assert [attributes.get("data-n") for tag, attributes in _Elements(html).found if tag == "a"] == ["1"]
+    assert '<span class="weak">Nobody knows why.</span> <span class="pill bad">not supported</span>' in html
+    assert _Elements(html).words.strip() == "It ends in May. 1 Nobody knows why. not supported"
+
+
+def test_a_doubt_says_what_is_wrong() -> None:
+    html = answer_html("In 2032.", SOURCES, [Statement(0, 8, Verdict.UNSUPPORTED, (1,), 0.5, "number")])
+    assert "a number is not in the passages" in html and 'data-n="1"' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "element"),
+    [
+        ("- One is so.\n- Two is so.", "li"),
+        ("1. One is so.\n2. Two is so.", "li"),
+        ("**One is so.**\n\n**Two is so.**", "strong"),
+        ("> One is so.\n\n> Two is so.", "blockquote"),
+        ("| a | b |\n|---|---|\n| One is so. |\n| Two is so. |", "table"),
+        ("# One is so.\n\n# Two is so.", "h3"),
+    ],
+)
+def test_marks_leave_markdown_as_it_is(text: str, element: str) -> None:
+    lines = [line for line in text.splitlines() if "is so." in line]
+    html = answer_html(text, SOURCES, [statement(text, line, Verdict.WEAK, 1) for line in lines])
+    assert element in {tag for tag, _attributes in _Elements(html).found}
+    assert html.count("weakly supported") == html.count('<span class="weak">') == 2
+    assert "\u2e28" not in html and "\u2e29" not in html
+
+
+def test_places_that_a_model_writes_itself_are_none() -> None:
+    text = "\u2e280\u2e29It is so.\u2e290\u2e28 \u2e287\u2e29"
+    html = answer_html(text, SOURCES, [statement(text, text, Verdict.SUPPORTED, 1)])
+    assert html.count("data-n") == 1 and "pill" not in html
+    assert "data-n" not in answer_html(text, SOURCES)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(PAYLOADS) | st.text(max_size=120), st.data())
+def test_statements_make_nothing_harmful(text: str, data: st.DataObject) -> None:
+    ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    found = [
+        Statement(start, end, verdict, (1, 9), 0.5, "number")
+        for start, end in zip(ends[::2], ends[1::2], strict=False)
+        for verdict in [data.draw(st.sampled_from(Verdict))]
+    ]
+    html = answer_html(text, SOURCES, found)
+    require_harmless(html)
+    assert 'data-n="9"' not in html

@@ -15,7 +15,7 @@ from django.utils import timezone
 from muniment.accounts.models import Person
 from muniment.audit.models import AuditEvent, AuditPrivate
 from muniment.audit.queries import body_of
-from muniment.conversations import queries, services
+from muniment.conversations import queries, services, shown
 from muniment.conversations.errors import EmptyQuestion, NothingToSearch, QuestionTooLong, StillAnswering
 from muniment.conversations.models import (
     ENDED_TURNS,
@@ -26,7 +26,7 @@ from muniment.conversations.models import (
     Turn,
     TurnState,
 )
-from muniment.documents.models import Document
+from muniment.documents.models import Document, Passage
 from muniment.jobs.models import Job, Kind, State
 from muniment.jobs.streams import turn_key
 from muniment.pages.errors import Conflict, Invalid, NotFound
@@ -308,6 +308,19 @@ def test_sources_are_shown_as_the_person_may_see_them_today(
     Document.objects.filter(pk=document.pk).update(label=Label.PUBLIC)
     Library.objects.update(deleted_at=timezone.now())
     assert [seen.passage for seen in queries.sources_of(scope_for(mara), answered)] == [None, None]
+
+
+def test_what_says_the_same_is_told_to_who_may_read_it(
+    scope: Scope, answered: Turn, document: Document, mara: Person
+) -> None:
+    copy = make_document(document.library, "copy.txt", ["Every incident is reported."])
+    Source.objects.filter(turn=answered, n=1).update(
+        alike=[str(Passage.objects.get(version=copy.current).id), str(uuid4())]
+    )
+    turn = shown.turn(scope, answered)
+    assert [source.also for source in turn.sources or []] == [["copy.txt"], []]
+    Document.objects.filter(pk=copy.pk).update(label=Label.SECRET)
+    assert [source.also for source in shown.turn(scope, answered).sources or []] == [[], []]
 
 
 def test_sources_of_many_turns_cost_the_same_number_of_queries(

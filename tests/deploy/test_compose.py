@@ -20,7 +20,7 @@ TEXT = (ROOT / "compose.yaml").read_text()
 EXAMPLE = (ROOT / "deploy" / "env.example").read_text()
 # They do one thing and end.
 ONCE = {"certificate", "migrate", "models", "move", "roles"}
-PARTS = {"web", "ingest", "answer", "upkeep", "engine", "engine-gpu"}
+PARTS = {"web", "ingest", "answer", "upkeep", "sequencer", "engine", "engine-gpu"}
 VENDORS = {"proxy", "postgres", "valkey", "qdrant"}
 Services = dict[str, dict[str, Any]]
 
@@ -94,7 +94,10 @@ def test_only_the_proxy_is_on_a_network_that_is_not_internal(site: dict[str, Any
 @pytest.mark.parametrize(
     ("name", "reached_by"),
     [
-        ("database", {"postgres", "roles", "migrate", "move", "web", "ingest", "answer", "upkeep"}),
+        (
+            "database",
+            {"postgres", "roles", "migrate", "move", "web", "ingest", "answer", "upkeep", "sequencer"},
+        ),
         ("broker", {"valkey", "web", "ingest", "answer", "upkeep"}),
         ("index", {"qdrant", "ingest", "answer", "upkeep"}),
         ("model", {"engine", "engine-gpu", "answer", "upkeep"}),
@@ -135,7 +138,8 @@ def test_a_part_is_restarted_by_us_before_the_container_reaches_its_limit(servic
     """The supervisor says why; the kernel would not. It takes about 200 MB itself."""
     from workers import processes
 
-    for part in processes._web(), processes._ingest(), processes._answer(), processes._upkeep():
+    watched = (processes._web, processes._ingest, processes._answer, processes._upkeep, processes._sequencer)
+    for part in (make() for make in watched):
         limit = int(services[part.name]["deploy"]["resources"]["limits"]["memory"])
         assert part.memory + 200_000_000 <= limit, part.name
 
@@ -201,6 +205,17 @@ def test_a_container_has_the_secrets_that_it_names_and_no_others(services: Servi
     assert "secret_key" not in str([services[name].get("secrets") for name in ("ingest", "answer", "upkeep")])
 
 
+def test_the_key_of_the_log_is_the_sequencers_alone(services: Services) -> None:
+    with_it = [name for name, service in services.items() if "muniment-seal" in _volumes(service)]
+    assert with_it == ["sequencer"]
+    assert services["sequencer"]["environment"]["MUNIMENT_SEAL_DIR"] == "/seal"
+    assert _volumes(services["sequencer"]) == {"muniment-seal"}
+
+
+def _volumes(service: dict[str, Any]) -> set[str]:
+    return {f"muniment-{mount['source']}" for mount in service.get("volumes") or []}
+
+
 def test_the_secrets_are_those_that_are_made(site: dict[str, Any]) -> None:
     made = re.findall(r'^    "(\w+)",$', (ROOT / "deploy" / "site_secrets.py").read_text(), re.MULTILINE)
     assert set(site["secrets"]) == set(made)
@@ -237,6 +252,18 @@ def test_models_are_written_by_the_one_that_brings_them(services: Services) -> N
         if mount["source"] == "models" and not mount.get("read_only")
     ]
     assert writers == ["models"]
+
+
+def test_the_shares_are_read_by_upkeep_alone_even_when_they_are_mounted_later(services: Services) -> None:
+    mounts = {
+        name: mount
+        for name, service in services.items()
+        for mount in service.get("volumes") or []
+        if mount["target"] == "/shares"
+    }
+    assert set(mounts) == {"upkeep"}
+    assert mounts["upkeep"]["read_only"] is True
+    assert mounts["upkeep"]["bind"]["propagation"] == "rslave"
 
 
 def test_a_move_reads_the_old_folder_and_writes_the_data_and_the_database(services: Services) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from muniment import environment
+from muniment.environment import Root
 from muniment.jobs import broker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,15 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(f"{SECRET}\n")
     monkeypatch.setenv("MUNIMENT_THING_FILE", str(path))
     return path
+
+
+def test_a_word_is_the_first_or_another_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.one_of("MUNIMENT_THING", "auto", "float32") == "auto"
+    monkeypatch.setenv("MUNIMENT_THING", "float32")
+    assert environment.one_of("MUNIMENT_THING", "auto", "float32") == "float32"
+    monkeypatch.setenv("MUNIMENT_THING", "float64")
+    with pytest.raises(ImproperlyConfigured, match="MUNIMENT_THING must be auto or float32, not 'float64'"):
+        environment.one_of("MUNIMENT_THING", "auto", "float32")
 
 
 def test_a_secret_comes_from_the_file_that_is_named(file: Path) -> None:
@@ -202,6 +212,7 @@ def _up(tmp_path: Path, *names: str, **changed: str) -> subprocess.CompletedProc
         ({"MUNIMENT_INDEX_URL": "http://10.0.0.7:6333"}, "use https://"),
         ({"MUNIMENT_TLS": "1"}, "set MUNIMENT_HOSTS"),
         ({"MUNIMENT_ENGINE_LISTEN": "8090"}, "must be like 0.0.0.0:8090"),
+        ({"MUNIMENT_KV_TYPE": "q8_0"}, "MUNIMENT_FLASH_ATTENTION=on"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -233,6 +244,58 @@ def test_an_engine_that_listens_on_the_network_is_a_part_of_this_machine(
     assert engine.sockets == ()
 
 
+def test_the_engine_is_told_how_much_it_may_have_in_mind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.conf import settings
+
+    from workers import processes
+    from workers.engines import catalogue
+    from workers.engines.engine_server import _options
+
+    changed = {"ENGINE_PARALLEL": 3, "CONTEXT_TOGETHER": 5000, "FLASH_ATTENTION": "on", "KV_TYPE": "q8_0"}
+    for name, value in changed.items():
+        monkeypatch.setattr(settings, name, value)
+    monkeypatch.setattr(catalogue, "path_of", lambda name: tmp_path / name)
+    told = _options(processes.table("engine")[0].command[3:])
+    assert (told.parallel, told.cells, told.flash_attention, told.kv_type) == (3, 5000, True, "q8_0")
+
+
 def test_an_engine_elsewhere_is_none_of_ours(tmp_path: Path) -> None:
     refused = _up(tmp_path, "engine", MUNIMENT_ENGINE_URL="http://engine:8090")
-    assert "There are: valkey, index, web, ingest, answer, upkeep." in refused.stderr
+    assert "There are: valkey, index, web, ingest, answer, upkeep, sequencer." in refused.stderr
+
+
+def _roots(given: str, monkeypatch: pytest.MonkeyPatch, data: Path = Path("/data")) -> tuple[Root, ...]:
+    monkeypatch.setenv("MUNIMENT_THING", given)
+    return environment.roots("MUNIMENT_THING", data)
+
+
+def test_roots_of_folders_that_may_be_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _roots("", monkeypatch) == ()
+    assert _roots("/srv/a, north=/srv/b", monkeypatch) == (
+        Root("", Path("/srv/a")),
+        Root("north", Path("/srv/b")),
+    )
+
+
+@pytest.mark.parametrize("given", ["srv", "north=srv", "/srv/../etc", "/", "north="])
+def test_a_root_that_is_no_folder_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match="must be like /srv/shares"):
+        _roots(given, monkeypatch)
+
+
+@pytest.mark.parametrize("data", ["", "above", "root/below"])
+def test_a_root_has_nothing_to_do_with_the_data_folder(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "above" / "root" / "below").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "above" / "root")
+    place = tmp_path / "above" if data == "above" else tmp_path / "above" / data
+    for root in (tmp_path / "above" / "root", link):
+        if data == "":
+            assert _roots(str(root), monkeypatch, tmp_path / "elsewhere")
+            continue
+        with pytest.raises(ImproperlyConfigured, match="has to do with the data folder"):
+            _roots(str(root), monkeypatch, place)

@@ -312,3 +312,10 @@ def test_a_deleted_library_is_gone_at_once(house: House) -> None:
 
 def test_every_type_of_file_that_can_be_uploaded_can_be_found_by_its_type() -> None:
     assert {ending for _name, endings in KINDS.values() for ending in endings} == set(ACCEPT.split(","))
+
+
+def test_a_document_that_no_person_added_names_nobody(house: House) -> None:
+    make_document(house.library, "from-a-folder.txt")
+    page = signed_in(house.reader).get("/libraries/handbook/").content.decode()
+    assert "from-a-folder.txt" in page
+    assert "</time>, " not in page

@@ -30,4 +30,7 @@ def test_a_code_nobody_knows_still_says_what_to_do() -> None:
 
 def test_a_remark_on_a_file_is_a_sentence() -> None:
     assert warning("pages_not_read:1, 4-6") == "These pages could not be read and are not searched: 1, 4-6."
+    assert warning("attachment_not_read:a: b.pdf") == (
+        "This attachment could not be read and is not searched: a: b.pdf."
+    )
     assert warning("gremlins:3") == ""

@@ -13,14 +13,16 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from tests.engines.engine_process import CONTEXT, EngineProcess, long_text, says
 from workers.engines import Finished, Token, generator
 from workers.engines.engine import OpenAIEngine
-from workers.engines.generator import TextAssembler
-from workers.engines.llama import LanguageModel
+from workers.engines.llama import ContextOptions, LanguageModel
+from workers.engines.text_assembler import TextAssembler
 
 QUESTION = "Name three colours of the rainbow."
 
 
-def _chat(engine: OpenAIEngine, text: str, max_tokens: int = 24) -> tuple[list[str], Finished]:
-    events = list(engine.chat(says(text), max_tokens=max_tokens, tenant="t", conversation="c"))
+def _chat(
+    engine: OpenAIEngine, text: str, max_tokens: int = 24, tenant: str = "t"
+) -> tuple[list[str], Finished]:
+    events = list(engine.chat(says(text), max_tokens=max_tokens, tenant=tenant, conversation="c"))
     last = events[-1]
     assert isinstance(last, Finished)
     return [event.text for event in events if isinstance(event, Token)], last
@@ -33,7 +35,7 @@ def plain(language_file: Path) -> Llama:
 
 @pytest.fixture(scope="module")
 def model(language_file: Path) -> Iterator[LanguageModel]:
-    yield LanguageModel(language_file, 512, threads=1)
+    yield LanguageModel(language_file, ContextOptions(512, threads=1))
 
 
 def _plain_tokens(plain: Llama, text: str, count: int) -> list[str]:
@@ -56,13 +58,37 @@ def test_an_answer_streams_token_by_token(engine: OpenAIEngine) -> None:
 
 
 @pytest.mark.parametrize("text", [QUESTION, long_text(700) + " What does the ward keep?"])
-def test_tokens_are_those_of_the_plain_api(engine: OpenAIEngine, plain: Llama, text: str) -> None:
-    tokens, _ = _chat(engine, text)
+def test_tokens_are_those_of_the_plain_api_when_nothing_else_is_in_the_context(
+    engine_parts: list[object], plain: Llama, tmp_path: Path, text: str
+) -> None:
+    # Other sequences move the cells, and with them the last bits of the sums over them.
+    server = EngineProcess(tmp_path / "engine.sock", engine_parts).start()
+    engine = OpenAIEngine(server.url)
+    try:
+        tokens, _ = _chat(engine, text)
+    finally:
+        engine.close()
+        server.stop()
     assert tokens == _plain_tokens(plain, text, 24)
 
 
+def test_a_grammar_bounds_the_answer(engine_process: EngineProcess) -> None:
+    grammar = 'root ::= "It " ("stays" | "goes") " (as before)."'
+    reply = engine_process.ask(QUESTION, max_tokens=24, grammar=grammar)
+    assert reply["choices"][0]["message"]["content"] in ("It stays (as before).", "It goes (as before).")
+    assert reply["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("grammar", ["root = a", 'other ::= "a"', "root ::= " + "(" * 9000, ["root"]])
+def test_a_grammar_that_cannot_be_read_is_refused(engine_process: EngineProcess, grammar: object) -> None:
+    body = {"messages": says("Hi"), "max_tokens": 1, "grammar": grammar}
+    status, error = engine_process.refusal("/v1/chat/completions", body)
+    assert (status, error["param"]) == (400, "grammar")
+
+
 def test_plain_and_streamed_replies_are_the_same(engine: OpenAIEngine, engine_process: EngineProcess) -> None:
-    tokens, finished = _chat(engine, QUESTION)
+    # Without a tenant nothing is kept, so that both find the same cells free.
+    tokens, finished = _chat(engine, QUESTION, tenant="")
     reply = engine_process.ask(QUESTION, max_tokens=24)
     assert reply["choices"][0]["message"]["content"] == "".join(tokens)
     assert reply["choices"][0]["finish_reason"] == finished.reason

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from tests.engines.engine_process import EngineProcess, long_text, says
+from tests.engines.engine_process import CONTEXT, EngineProcess, long_text, says
 from workers.engines import ChatEvent, Finished, Token, Waiting
 from workers.engines.engine import OpenAIEngine
 
@@ -52,10 +53,29 @@ class Asker(threading.Thread):
 
 
 def _seconds_until_free(engine: OpenAIEngine) -> float:
-    """How long a new question of another tenant waits for its turn."""
-    *_, last = engine.chat(says("Hi"), max_tokens=1, tenant="next", conversation="c")
-    assert isinstance(last, Finished)
-    return last.queued_s
+    """How long a question that needs the whole context waits for its turn."""
+    stop = threading.Event()
+    question = says("Hi")
+    room = CONTEXT - engine.prompt_tokens(question)
+    for event in engine.chat(question, max_tokens=room, tenant="next", conversation="c", stop=stop):
+        if isinstance(event, Token):
+            stop.set()
+    assert isinstance(event, Finished)
+    return event.queued_s
+
+
+@contextmanager
+def _all_places_taken(engine: OpenAIEngine) -> Iterator[list[Asker]]:
+    """Four long answers at once, which end afterwards."""
+    running = [Asker(engine, ENDLESS, "a", max_tokens=400) for _ in range(4)]
+    try:
+        _wait_until(lambda: all(asker.has(Token) for asker in running))
+        yield running
+    finally:
+        for asker in running:
+            asker.stop.set()
+        for asker in running:
+            asker.join(10)
 
 
 def test_stop_ends_an_answer_within_a_second_while_tokens_come(engine: OpenAIEngine) -> None:
@@ -99,17 +119,16 @@ def test_a_plain_request_that_goes_away_ends_too(engine: OpenAIEngine, engine_pr
 
 
 def test_tenants_take_turns_and_hear_their_place(engine: OpenAIEngine) -> None:
-    running = Asker(engine, ENDLESS, "a", max_tokens=1500)
-    _wait_until(lambda: running.has(Token))
-    served: list[str] = []
-    waiting = {}
-    for name, tenant in (("a2", "a"), ("a3", "a"), ("b1", "b")):
-        waiting[name] = Asker(engine, "Hi", tenant, log=served)
-        waiting[name].name = name
-        _wait_until(lambda asker=waiting[name]: asker.has(Waiting))  # type: ignore[misc]  # bound now
-    running.stop.set()
-    for asker in waiting.values():
-        asker.join(30)
+    with _all_places_taken(engine) as running:
+        served: list[str] = []
+        waiting = {}
+        for name, tenant in (("a2", "a"), ("a3", "a"), ("b1", "b")):
+            waiting[name] = Asker(engine, "Hi", tenant, log=served)
+            waiting[name].name = name
+            _wait_until(lambda asker=waiting[name]: asker.has(Waiting))  # type: ignore[misc]  # bound now
+        running[0].stop.set()
+        for asker in waiting.values():
+            asker.join(30)
     assert served == ["b1", "a2", "a3"]
     assert waiting["b1"].positions() == [1]
     assert waiting["a2"].positions()[:2] == [1, 2]
@@ -118,17 +137,37 @@ def test_tenants_take_turns_and_hear_their_place(engine: OpenAIEngine) -> None:
 
 
 def test_a_waiting_question_can_be_stopped(engine: OpenAIEngine) -> None:
-    running = Asker(engine, ENDLESS, "a", max_tokens=1500)
-    _wait_until(lambda: running.has(Token))
-    waiting, behind = Asker(engine, "Hi", "b"), None
-    _wait_until(lambda: waiting.has(Waiting))
-    behind = Asker(engine, "Hi", "c")
-    _wait_until(lambda: behind.positions() == [2])
-    waiting.stop.set()
-    _wait_until(lambda: behind.positions() == [2, 1])
-    running.stop.set()
-    behind.join(20)
+    with _all_places_taken(engine) as running:
+        waiting = Asker(engine, "Hi", "b")
+        _wait_until(lambda: waiting.has(Waiting))
+        behind = Asker(engine, "Hi", "c")
+        _wait_until(lambda: behind.positions() == [2])
+        waiting.stop.set()
+        _wait_until(lambda: behind.positions() == [2, 1])
+        running[0].stop.set()
+        behind.join(20)
     assert behind.has(Finished) and not waiting.has(Token)
+
+
+def test_answers_run_at_once(engine: OpenAIEngine) -> None:
+    with _all_places_taken(engine) as running:
+        written = [len(asker.events) for asker in running]
+        _wait_until(lambda: all(len(asker.events) > n + 3 for asker, n in zip(running, written, strict=True)))
+        assert not any(asker.has(Finished) for asker in running)
+
+
+def test_what_needs_more_room_than_is_left_waits_for_it(engine: OpenAIEngine) -> None:
+    with _all_places_taken(engine) as running:
+        running[0].stop.set()
+        running[0].join(10)
+        large = Asker(engine, "Hi", "b", max_tokens=CONTEXT - 200)
+        _wait_until(lambda: large.has(Waiting))
+        small = Asker(engine, "Hi", "c")
+        _wait_until(lambda: small.has(Waiting))
+        assert (large.positions(), small.positions()) == ([1], [2])
+        assert not any(asker.has(Finished) for asker in running[1:])
+    _wait_until(lambda: large.has(Token) and small.has(Token))
+    large.stop.set()
 
 
 def test_a_tenants_next_prompt_reuses_what_it_shares_with_the_last(engine_process: EngineProcess) -> None:
@@ -140,20 +179,21 @@ def test_a_tenants_next_prompt_reuses_what_it_shares_with_the_last(engine_proces
     assert second["timings"]["prompt_n"] == second["usage"]["prompt_tokens"] > 300
 
 
-def test_reuse_does_not_change_the_answer(engine_process: EngineProcess) -> None:
-    text = long_text(300) + " What is kept?"
-    fresh = engine_process.ask(text, tenant="prefix-b", max_tokens=12)
-    again = engine_process.ask(text, tenant="prefix-b", max_tokens=12)
-    assert again["timings"]["cached_n"] == again["timings"]["prompt_n"] - 1
-    assert fresh["choices"][0]["message"] == again["choices"][0]["message"]
+def test_two_people_of_a_tenant_share_what_their_prompts_have_in_common(
+    engine_process: EngineProcess,
+) -> None:
+    text = long_text(300)
+    for question in ("One?", "Two?", "One? And then?"):
+        reply = engine_process.ask(f"{text} {question}", tenant="prefix-e")
+    assert reply["timings"]["cached_n"] > 300
 
 
 @pytest.mark.parametrize("other", ["prefix-d", ""])
 def test_nothing_is_reused_across_tenants(engine_process: EngineProcess, other: str) -> None:
     text = long_text(300)
-    engine_process.ask(text, tenant="prefix-c")
+    engine_process.ask(text, tenant="prefix-c" + other)
     assert engine_process.ask(text, tenant=other)["timings"]["cached_n"] == 0
-    assert engine_process.ask(text, tenant="prefix-c")["timings"]["cached_n"] == 0
+    assert engine_process.ask(text, tenant="prefix-c" + other)["timings"]["cached_n"] > 250
 
 
 def test_nobody_reuses_a_prompt_without_a_tenant(engine_process: EngineProcess) -> None:

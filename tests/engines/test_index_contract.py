@@ -71,6 +71,19 @@ def test_a_question_without_words_is_answered_by_meaning(index: QdrantIndex, ten
     assert ids(index.search(where, direction(1), SparseVector((), ()), limit=1)) == {chair.id}
 
 
+def test_several_questions_are_answered_at_once_each_as_if_alone(index: QdrantIndex, tenant: UUID) -> None:
+    """Four, one without words: the most that a question is taken apart into."""
+    library = uuid4()
+    words = ("lamp", "chair", "table", "door")
+    index.upsert([make_point(tenant, word, axis=axis, library=library) for axis, word in enumerate(words)])
+    where = IndexFilter(tenant, frozenset({library}), max_label=0)
+    vectors = [*map(query_vector, words[:3]), SparseVector((), ())]
+    asked = [(direction(axis), vector) for axis, vector in enumerate(vectors)]
+    found = index.search_each(where, asked, limit=2)
+    assert [ids(hits) for hits in found] == [ids(index.search(where, *one, limit=2)) for one in asked]
+    assert index.search_each(IndexFilter(tenant, frozenset(), max_label=0), asked, limit=2) == [[]] * 4
+
+
 def test_a_passage_without_words_is_found_by_meaning(index: QdrantIndex, tenant: UUID) -> None:
     point = make_point(tenant, text="***")
     index.upsert([point])
@@ -88,6 +101,20 @@ def test_rare_words_weigh_more_within_a_tenant(index: QdrantIndex, tenant: UUID)
         hit.id: hit.words for hit in index.search(where, direction(0), query_vector("lamp or chandelier"), 31)
     }
     assert words[rare.id] > 3 * words[common[0].id]
+
+
+def test_other_libraries_do_not_move_scores_unless_they_are_looked_through(
+    index: QdrantIndex, tenant: UUID
+) -> None:
+    library, other = uuid4(), uuid4()
+    index.upsert([make_point(tenant, text, library=library) for text in ("lamp", "lamp chair", "table")])
+    where = IndexFilter(tenant, frozenset({library}), max_label=0)
+    before = index.search(where, direction(0), WORD, limit=5)
+    index.upsert([make_point(tenant, "lamp", library=other) for _ in range(300)])
+    assert set(index.search(where, direction(0), WORD, limit=5)) == set(before)
+    both = IndexFilter(tenant, frozenset({library, other}), max_label=0)
+    weights = {hit.words for hit in index.search(both, direction(0), WORD, limit=400) if hit.words}
+    assert max(weights) < max(hit.words for hit in before)
 
 
 def test_another_tenants_passages_do_not_move_scores(index: QdrantIndex, tenant: UUID) -> None:

@@ -134,6 +134,28 @@ def test_pages_that_hold_the_evidence_are_found_and_yardsticks_beside(
     assert "all-evidence@10" in found["systems"]["Muniment"]
 
 
+def test_a_step_of_the_ranking_is_left_out_for_one_measurement_alone(
+    house: RunningHouse, lamps: Path
+) -> None:
+    whole, words_alone = measured(house, lamps), measured(house, lamps, "--without", "meaning")
+    assert (whole["without"], words_alone["without"]) == ([], ["meaning"])
+    both = measured(house, lamps, "--without", "words", "--without", "names")
+    assert both["without"] == ["names", "words"]
+    run = lamps.parent / "steps.run"
+
+    def scores(*args: str) -> list[str]:
+        evaluate(house, lamps, "--run", str(run), *args)
+        return [line.split("\t")[3] for line in run.read_text().splitlines()]
+
+    assert scores("--without", "meaning") != scores()
+    # Nothing of it is kept, so the next run is compared with the last whole one.
+    again = evaluate(house, lamps).stdout
+    assert "since" in again and " noise" not in again
+    assert evaluate(house, lamps, "--without", "luck", check=False).returncode != 0
+    refused = house.manage("evaluate", "--library", "handbook", "--without", "names", check=False)
+    assert refused.returncode != 0 and "--without is for data sets" in refused.stderr
+
+
 def test_questions_of_one_folder_are_asked_over_anothers_documents(
     house: RunningHouse, lamps: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import docx
 import openpyxl
 import pptx
+from lxml import etree
 from PIL import Image, ImageDraw, ImageFont
 
 Line = tuple[float, float, float, str]
@@ -120,8 +121,12 @@ def picture_of(
     more = {"save_all": True, "append_images": [picture] * (frames - 1)} if frames > 1 else {}
     exif = Image.Exif()
     exif[0x0112] = camera
+    return saved(picture, form, exif=exif, **more)
+
+
+def saved(picture: Image.Image, form: str = "PNG", **more: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, form, dpi=(300, 300), exif=exif, **more)
+    picture.save(buffer, form, dpi=(300, 300), **more)
     return buffer.getvalue()
 
 
@@ -151,6 +156,47 @@ def scan(lines: Sequence[str], typed: str = "", stamp: str = "") -> bytes:
     return pdf_objects(objects)
 
 
+def _shown_picture(lines: Sequence[str]) -> bytes:
+    picture = drawn(lines)
+    entries = b"/Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent 8"
+    return stream(picture.tobytes(), b"%s /Width %d /Height %d" % (entries, *picture.size))
+
+
+def _one_page(entries: bytes, more: Sequence[bytes]) -> bytes:
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] %s >>" % (*A4, entries)
+    tree = b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+    return pdf_objects([*tree, page, *more])
+
+
+def stamped(lines: Sequence[str]) -> bytes:
+    """A page with nothing on it but a stamp, which shows the lines as a picture."""
+    look = b"/Type /XObject /Subtype /Form /BBox [0 0 %d %d] /Resources << /XObject << /Im 6 0 R >> >>" % A4
+    return _one_page(
+        b"/Annots [4 0 R]",
+        [
+            b"<< /Type /Annot /Subtype /Stamp /F 4 /Rect [0 0 %d %d] /AP << /N 5 0 R >> >>" % A4,
+            stream(b"q %d 0 0 %d 0 0 cm /Im Do Q" % A4, look),
+            _shown_picture(lines),
+        ],
+    )
+
+
+def nameless_letter(lines: Sequence[str]) -> bytes:
+    """A page of one letter, which looks like the lines, in a font that does not say which letter it is."""
+    width, height = A4
+    return _one_page(
+        b"/Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >>",
+        [
+            stream(b"BT /F1 1 Tf <01> Tj ET"),
+            b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 %d %d] /FontMatrix [1 0 0 1 0 0] /FirstChar 1 "
+            b"/LastChar 1 /Widths [%d] /CharProcs << /g 6 0 R >> /Encoding << /Differences [1 /g] >> "
+            b"/Resources << /XObject << /Im 7 0 R >> >> >>" % (width, height, width),
+            stream(b"%d 0 d0 q %d 0 0 %d 0 0 cm /Im Do Q" % (width, width, height)),
+            _shown_picture(lines),
+        ],
+    )
+
+
 def png_claiming(width: int, height: int) -> bytes:
     """A PNG whose head says that it is so large; there is hardly anything in it."""
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
@@ -159,6 +205,27 @@ def png_claiming(width: int, height: int) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+def word_with_margins(path: Path) -> None:
+    """Two sections with the same header, a footer, and another for a first page that is like the others."""
+    document = docx.Document()
+    section = document.sections[0]
+    section.header.paragraphs[0].text = "Safety manual KS-4471"
+    section.footer.paragraphs[0].text = "Internal"
+    section.first_page_header.paragraphs[0].text = "Not shown"
+    section.different_first_page_header_footer = False
+    paragraph = document.add_paragraph("Before the drawing and ")
+    box = (
+        '<w:r xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:pict><w:txbxContent>'
+        "<w:p><w:r><w:t>Drawn</w:t></w:r></w:p><w:p><w:r><w:t>beside</w:t></w:r></w:p>"
+        "</w:txbxContent></w:pict></w:r>"
+    )
+    paragraph._p.append(etree.fromstring(box))
+    paragraph.add_run("after it.")
+    document.add_section().header.is_linked_to_previous = False
+    document.sections[1].header.paragraphs[0].text = "Safety manual KS-4471"
+    document.save(str(path))
 
 
 def word(path: Path) -> None:

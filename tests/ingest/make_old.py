@@ -80,8 +80,8 @@ def old_workbook(locked: bool = False) -> bytes:
     return compound({"Workbook": content})
 
 
-def outlook_message() -> bytes:
-    """A message as Outlook saves it."""
+def outlook_message(attached: bytes = b"") -> bytes:
+    """A message as Outlook saves it; without `attached` the file it names is empty."""
 
     def text(number: int, value: str) -> tuple[str, bytes | Streams]:
         return f"__substg1.0_{number:04X}001F", value.encode("utf-16-le")
@@ -92,14 +92,20 @@ def outlook_message() -> bytes:
         )
         return "__properties_version1.0", bytes(head) + rows
 
-    def strings(head: int, values: dict[int, str], **numbers: int) -> Streams:
+    def strings(
+        head: int, values: dict[int, str], binary: tuple[int, bytes] = (0, b""), **numbers: int
+    ) -> Streams:
         lengths = {number: (0x1F, 2 * len(value) + 2) for number, value in values.items()}
         more = {int(number[1:], 16): (3, value) for number, value in numbers.items()}
-        return dict([properties(head, lengths | more), *(text(n, v) for n, v in values.items())])
+        number, data = binary
+        held = {number: (0x102, len(data))} if data else {}
+        streams = dict([properties(head, lengths | more | held), *(text(n, v) for n, v in values.items())])
+        return streams | ({f"__substg1.0_{number:04X}0102": data} if data else {})
 
     streams = strings(
         32, {0x37: "Pläne", 0x1000: "Hello.\r\n\r\nSee you.\r\n", 0xC1A: "Ann", 0xC1F: "ann@x.example"}
     )
     streams["__recip_version1.0_#00000000"] = strings(8, {0x3001: "Bob", 0x3003: "bob@x.example"}, x0C15=1)
-    streams["__attach_version1.0_#00000000"] = strings(8, {0x3707: "plan.pdf"})
+    attachment = strings(8, {0x3707: "plan.pdf"}, binary=(0x3701, attached))
+    streams["__attach_version1.0_#00000000"] = attachment
     return compound(streams)

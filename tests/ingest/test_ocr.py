@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from django.test import override_settings
-from PIL import Image
+from PIL import Image, ImageChops
 
 from tests.ingest import make
 from tests.ingest.conftest import Read
@@ -73,6 +74,18 @@ def test_a_page_that_lies_on_its_side_is_read(read: Read) -> None:
     assert " ".join(LINES) in document.text
 
 
+def test_a_photograph_with_a_shadow_over_it_is_read(read: Read) -> None:
+    page = make.drawn(LINES * 6).point(lambda grey: 100 + 155 * grey // 255)
+    shadow = Image.linear_gradient("L").rotate(270).point(lambda grey: 255 - 2 * grey // 3).resize(page.size)
+    assert read("photo.png", make.saved(ImageChops.multiply(page, shadow))).text == " ".join(LINES * 6)
+
+
+def test_words_on_coloured_cells_are_read(read: Read) -> None:
+    page = make.drawn(("Category of the participants", *LINES * 3))
+    page.paste(page.crop((0, 0, page.width, 360)).point(lambda grey: grey * 140 // 255), (0, 0))
+    assert read("table.png", make.saved(page)).text.startswith("Category of the participants")
+
+
 def test_only_pages_without_text_are_recognised(read: Read) -> None:
     document = read("mixed.pdf", make.scan(LINES, typed="This page was typed."))
     assert [document.text[page.start : page.end] for page in document.pages] == [
@@ -83,6 +96,13 @@ def test_only_pages_without_text_are_recognised(read: Read) -> None:
 
 def test_a_page_number_on_a_scan_does_not_hide_it(read: Read) -> None:
     assert " ".join(LINES) in read("scan.pdf", make.scan(LINES, stamp="Page 7")).text
+
+
+@pytest.mark.parametrize("made", [make.stamped, make.nameless_letter])
+def test_what_a_page_shows_by_a_stamp_or_a_nameless_font_is_read(
+    read: Read, made: Callable[[tuple[str, ...]], bytes]
+) -> None:
+    assert " ".join(LINES) in read("a.pdf", made(LINES)).text
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP"])

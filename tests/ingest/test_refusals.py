@@ -63,6 +63,26 @@ def test_an_unknown_format_lists_the_known(read: Read) -> None:
         read("a.bin", bytes(range(256)) * 10)
 
 
+def test_an_envelope_whose_attachments_are_locked_needs_its_password(read: Read) -> None:
+    """Its page, which anybody can read, only says that there is something in it."""
+    open_pages = b"/StmF /Identity /StrF /Identity"
+    lock = (
+        b"/Encrypt << /Filter /Standard /V 4 /R 4 /Length 128 /P -4 /O (%s) /U (%s) /EFF /%s %s "
+        b"/CF << /StdCF << /AuthEvent /EFOpen /CFM /AESV2 /Length 16 >> >> >> /ID [(a) (a)]"
+    )
+    page = [(72.0, 700.0, 12.0, "Your statement is attached.")]
+    files = b"/Names << /EmbeddedFiles << /Names [(a.txt) 7 0 R] >> >>"
+    attached = [b"<< /Type /Filespec /F (a.txt) /EF << /F 8 0 R >> >>", make.stream(b"locked")]
+    for filtered, is_locked in ((b"StdCF", True), (b"Identity", False)):
+        trailer = lock % (b"o" * 32, b"u" * 32, filtered, open_pages)
+        data = make.pdf([page], trailer=trailer, catalogue=files, more=attached)
+        if is_locked:
+            with pytest.raises(errors.Encrypted):
+                read("a.pdf", data)
+        else:
+            assert read("a.pdf", data).text == "Your statement is attached."
+
+
 def test_an_encrypted_odt_needs_its_password(tmp_path: Path) -> None:
     make.open_document(tmp_path / "a.odt", "", '<m xmlns:manifest="m"><manifest:encryption-data/></m>')
     with pytest.raises(errors.Encrypted):

@@ -160,6 +160,16 @@ def test_tokens_that_do_not_add_up_still_keep_the_limit() -> None:
     assert all(piece.tokens <= 10 for piece in split(made, jealous, 10, 10))
 
 
+def test_marks_around_a_text_are_counted_once_a_passage() -> None:
+    """As an embedder counts: with the marks at both ends of each word, passages were a third as long."""
+
+    def marked(texts: list[str]) -> list[int]:
+        return [tokens + 2 for tokens in count(texts)]
+
+    made = document(("paragraph", "far " * 100))
+    assert [piece.tokens for piece in split(made, marked, 42, 52)] == [42, 42, 22]
+
+
 def test_counting_is_asked_for_in_batches() -> None:
     calls = 0
 

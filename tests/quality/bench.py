@@ -14,10 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 import django
 
 from tests.faults.look import Site, long_text
+from tests.quality.rows import Row
 from tests.running import DEFAULT_MODEL, ROOT, RunningHouse
 
 TIMES = 5
@@ -39,15 +38,6 @@ QUESTIONS = [
     "How much is paid for a night in a hotel?",
     "What is done with a lost laptop?",
 ]
-
-
-@dataclass(frozen=True)
-class Row:
-    measure: str
-    here: str
-    yardstick: str
-    reach: str
-    reached: bool
 
 
 def main(paths: Sequence[str]) -> int:
@@ -81,7 +71,7 @@ def _rows(house: RunningHouse, paths: Sequence[Path]) -> Iterator[Row]:
     _until_idle(site)
     _say("asking")
     yield from _answers(site)
-    yield from _first_token(house)
+    yield from _engine(house)
     _say("ingesting")
     yield _ingest(site, paths)
     yield _web_memory(house)
@@ -139,42 +129,23 @@ def _ask(site: Site, question: str) -> dict[str, float]:
     raise SystemExit("An answer's stream broke off.")
 
 
-def _first_token(house: RunningHouse) -> Iterator[Row]:
-    """The installation's engine against llama.cpp in its own process, in turn, on the same prompts."""
-    from workers.engines import Token, catalogue
+def _engine(house: RunningHouse) -> Iterator[Row]:
+    """The installation's engine, with llama.cpp in its own process as the yardstick."""
+    from tests.quality.engine_speed import rows
+    from workers.engines import catalogue
     from workers.engines.engine import OpenAIEngine
 
     engine = OpenAIEngine(f"unix:{house.run}/engine.sock")
-    context = engine.facts().context
-    ours, bare = [], []
-    with _measured("model", str(catalogue.path_of(DEFAULT_MODEL)), str(context)) as alone:
-        for number in range(TIMES):
-            messages = [
-                {"role": "system", "content": f"{uuid.uuid4()}: say what the text is about."},
-                {"role": "user", "content": long_text(number, 4).decode()[:1100]},
-            ]
-            bare.append(alone(messages))
-            begun = time.perf_counter()
-            events = engine.chat(messages, max_tokens=4, tenant=str(uuid.uuid4()), conversation="bench")
-            for event in events:
-                if isinstance(event, Token):
-                    ours.append(time.perf_counter() - begun)
-                    break
-            events.close()  # type: ignore[attr-defined]  # a generator
+    context = str(engine.facts().context)
+    with _measured("model", str(catalogue.path_of(DEFAULT_MODEL)), context) as bare:
+        yield from rows(engine, bare)
     engine.close()
-    ratio = statistics.median(ours) / statistics.median(bare)
-    yield Row(
-        "time to the first token",
-        f"{statistics.median(ours):.2f} s",
-        f"llama.cpp alone {statistics.median(bare):.2f} s: {ratio:.2f}x",
-        "<= 1.3x",
-        ratio <= 1.3,
-    )
 
 
 def _ingest(site: Site, paths: Sequence[Path]) -> Row:
     """From first file in work to last one published, in turn with the bare embedder on the passages."""
     from workers.engines import catalogue
+    from workers.engines.int8 import multiplied_directly
 
     files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*.*")))
     groups = [group for group in (files[start::TIMES] for start in range(TIMES)) if group]
@@ -186,13 +157,14 @@ def _ingest(site: Site, paths: Sequence[Path]) -> Row:
             ours.append(seconds)
             bare.append(embed(texts))
             passages += len(texts)
-    ratio = statistics.median(own / alone for own, alone in zip(ours, bare, strict=True))
+    speed = statistics.median(alone / own for own, alone in zip(ours, bare, strict=True))
+    least = 1.5 if multiplied_directly() else 0.9
     return Row(
         "ingest, from reading to published",
-        f"{sum(ours):.0f} s",
-        f"bare embedder {sum(bare):.0f} s, {len(files)} files, {passages} passages: {ratio:.2f}x",
-        "<= 1.3x",
-        ratio <= 1.3,
+        f"{passages / sum(ours):.1f} a second",
+        f"bare embedder {passages / sum(bare):.1f}, {len(files)} files, {passages} passages: {speed:.2f}x",
+        f">= {least}x",
+        speed >= least,
     )
 
 

@@ -86,7 +86,7 @@ def _measured(broker: Path, cluster: Cluster) -> Iterator[tuple[str, float, floa
     cluster.sql("ANALYZE", "muniment")
     connection = connections["default"]
     sides = {WITH: connection, WITHOUT: _without_wall(connection)}
-    hits = [{"passage": str(p), "best": [0, 5], "marks": [[0, 5]]} for p in passages]
+    hits = [{"passage": str(p), "best": [0, 5], "marks": [[0, 5]], "alike": []} for p in passages]
     rest = {"more": {}, "passages": 20, "documents": 7, "pages": 1, "met": True, "common": False}
     with (
         redis.Redis(unix_socket_path=str(broker)) as queues,

@@ -34,10 +34,14 @@ def hits(
     *passages: Passage,
     best: tuple[int, int] = (18, 37),
     marks: Sequence[tuple[int, int]] = (),
+    alike: Sequence[Passage] = (),
     **rest: Any,
 ) -> dict[str, Any]:
     """What a worker replies."""
-    found = [{"passage": str(passage.id), "best": best, "marks": marks} for passage in passages]
+    others = [str(passage.id) for passage in alike]
+    found = [
+        {"passage": str(passage.id), "best": best, "marks": marks, "alike": others} for passage in passages
+    ]
     documents = len({passage.version_id for passage in passages})
     usual = {"more": {}, "passages": len(found), "documents": documents, "pages": 1}
     return {"hits": found, **usual, "met": True, "common": False, **rest}
@@ -60,6 +64,21 @@ def test_passages_are_shown_with_the_words_marked(house: House, broker: redis.Re
     assert "p. 1" in body and "rules.txt" in body
     assert asked[0]["query"] == "when do doors close"
     assert (asked[0]["tenant"], asked[0]["person"]) == (str(house.tenant.id), str(house.reader.id))
+
+
+def test_where_else_the_same_stands_is_said_of_what_may_be_read(house: House, broker: redis.Redis) -> None:
+    first, copy, secret = (
+        passage_of(make_document(house.library, name, [TEXT], label=label))
+        for name, label in (("a.txt", Label.PUBLIC), ("b.txt", Label.PUBLIC), ("c.txt", Label.SECRET))
+    )
+    client = signed_in(house.reader)
+    with answering(broker, "search", lambda _question: hits(first, alike=[copy, secret])):
+        page = client.get("/search?q=doors")
+    assert "1 other passage says the sameb.txt, p. 1" in text_of(page)
+    (card,) = page.context["groups"][0]["passages"]
+    (place,) = card["alike"]
+    assert "Doors close at ten." in client.get(place["url"]).content.decode()
+    assert "c.txt" not in page.content.decode()
 
 
 def test_the_link_leads_to_the_marked_page(house: House, broker: redis.Redis) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
 
 from muniment.accounts.models import FailedSignIn, Person
 from muniment.audit import actions
+from muniment.audit.keys import signing_key
+from muniment.audit.sealing import Memory, seal
 from muniment.audit.services import SITE, record_alone
 from muniment.conversations.models import Conversation, Feedback, Source, Turn, TurnState
 from muniment.documents import services as documents
@@ -18,6 +22,7 @@ from muniment.documents.blobs import part_path
 from muniment.documents.models import Document, Generation, Version, VersionState
 from muniment.documents.uploads import append, begin
 from muniment.evaluation.models import Case, Result, Run, RunState
+from muniment.folders.models import File, Folder
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job, Kind, State
 from muniment.registry.models import Check, Engine, Report
@@ -58,6 +63,7 @@ def _tenant(slug: str, name: str, roles: list[Role]) -> Person:
     tenancy.give_access(scope, library.id, Level.CONTRIBUTE, team_id=team.id)
     tenancy.give_access(scope, library.id, Level.CONTRIBUTE, person_id=admin.id)
     document = _documents(library, name)
+    _folder(library, document)
     _conversation(reader, document)
     return admin
 
@@ -84,6 +90,14 @@ def _documents(library: Library, name: str) -> Document:
     doomed = make_document(library, "doomed.txt", [f"Nobody needs this of {name}."], added_by=admin.id)
     documents.delete_document(scope_for(admin), doomed.id)
     return found
+
+
+def _folder(library: Library, document: Document) -> None:
+    """A share of the old machine, with a document that came from it."""
+    kept = {"tenant": library.tenant_id}
+    folder = Folder.objects.create(library=library, path=f"/srv/{document.name}", files=1, **kept)
+    seen = {"size": 5, "mtime_ns": 1_700_000_000_123_456_789}
+    File.objects.create(folder=folder, path="a/Ärger.pdf", document=document, **seen, **kept)
 
 
 def _conversation(person: Person, document: Document) -> None:
@@ -143,6 +157,13 @@ def _of_the_machine(admin: Person) -> None:
     upload = begin(scope, library.id, "half.txt", 1000)
     append(scope, upload.id, 0, b"half" * 100)
     assert part_path(upload.tenant, upload.id).exists()
+    _seal()
     assert Tenant.objects.count() == 2
     assert Job.objects.filter(state=State.RUNNING).count() == 2
     Job.objects.filter(state=State.READY).update(request_id=str(uuid4()))
+
+
+def _seal() -> None:
+    folder = Path(settings.SEAL_DIR)
+    folder.mkdir(mode=0o700)
+    assert seal(signing_key(folder, "log"), Memory(folder / "last"))

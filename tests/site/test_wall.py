@@ -59,11 +59,44 @@ def test_nobody_who_serves_people_owns_anything_or_passes_the_wall(cluster: Clus
         "CREATE TABLE mine (x int)",
         "SET ROLE muniment_owner",
         "DELETE FROM django_migrations",
+        "INSERT INTO audit_leaf SELECT * FROM audit_leaf",
+        "INSERT INTO audit_checkpoint SELECT * FROM audit_checkpoint",
+        "INSERT INTO audit_key VALUES ('key', now())",
+        "INSERT INTO audit_pending (event, tenant) VALUES (gen_random_uuid(), gen_random_uuid())",
+        "DELETE FROM audit_pending",
+        "UPDATE audit_checkpoint SET note = ''",
     ],
 )
 def test_what_the_serving_roles_may_not_do(cluster: Cluster, role: str, statement: str) -> None:
     with (
         closing(psycopg.connect(host=str(cluster.folder), user=role, dbname="muniment")) as server,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        server.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO audit_event SELECT * FROM audit_event",
+        "DELETE FROM audit_event",
+        "UPDATE audit_leaf SET number = 1",
+        "DELETE FROM audit_checkpoint",
+        "TRUNCATE audit_leaf",
+        "INSERT INTO audit_pending (event, tenant) VALUES (gen_random_uuid(), gen_random_uuid())",
+        "SELECT value FROM audit_private",
+        "SELECT person FROM audit_subject",
+        "SELECT * FROM tenancy_tenant",
+        "SELECT text FROM documents_passage",
+        "CREATE TABLE mine (x int)",
+        "SET ROLE muniment_owner",
+    ],
+)
+def test_the_sequencer_writes_the_log_and_sees_nothing_else(cluster: Cluster, statement: str) -> None:
+    with (
+        closing(
+            psycopg.connect(host=str(cluster.folder), user="muniment_sequencer", dbname="muniment")
+        ) as server,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         server.execute(statement)

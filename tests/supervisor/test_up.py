@@ -88,7 +88,9 @@ def test_without_its_model_nothing_starts(environment: dict[str, str]) -> None:
 
 
 def test_an_unknown_part_is_told_with_the_known_ones(environment: dict[str, str]) -> None:
-    assert "There are: valkey, index, engine, web, ingest, answer, upkeep." in _refusal(environment, "wbe")
+    assert "There are: valkey, index, engine, web, ingest, answer, upkeep, sequencer." in _refusal(
+        environment, "wbe"
+    )
 
 
 def test_a_port_in_use_is_told(environment: dict[str, str]) -> None:

@@ -36,7 +36,10 @@ class Installation:
     def environment(self) -> dict[str, str]:
         paths = f"{ROOT / 'platform'}{os.pathsep}{ROOT}"
         folders = {"MUNIMENT_DATA": str(self.data), "MUNIMENT_RUN": str(self.run)}
-        return {**os.environ, **folders, "MUNIMENT_LOG": "ERROR", "PYTHONPATH": paths}
+        settings = {**os.environ, **folders, "MUNIMENT_LOG": "ERROR", "PYTHONPATH": paths}
+        # Its database is the file, also where the tests themselves run on PostgreSQL.
+        settings.pop("MUNIMENT_DATABASE_URL", None)
+        return settings
 
     def manage(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "manage.py"), *map(str, arguments)]

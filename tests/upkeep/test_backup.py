@@ -36,10 +36,13 @@ def test_it_holds_the_database_and_every_original(backup_file: Path, seeded: Ins
 def test_keys_lie_apart_for_their_owner_alone(backup_file: Path, seeded: Installation) -> None:
     keys = backup_file.with_name(backup_file.name + ".keys")
     secret = (seeded.data / "secret.key").read_text()
-    assert json.loads(keys.read_text())["files"] == {"secret.key": secret}
+    code = (seeded.data / "audit.mac").read_text()
+    assert json.loads(keys.read_text())["files"] == {"secret.key": secret, "audit.mac": code}
     assert keys.stat().st_mode & 0o777 == 0o600
     assert backup_file.stat().st_mode & 0o777 == 0o600
-    assert secret.encode() not in backup_file.read_bytes()
+    content = backup_file.read_bytes()
+    assert secret.encode() not in content
+    assert code.strip().encode() not in content
 
 
 def test_the_trail_says_before_and_after(installation: Installation, tmp_path: Path) -> None:

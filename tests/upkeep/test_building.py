@@ -113,7 +113,7 @@ class House:
         generation = generations.serving()
         embed = generations.embed_with(connect.engine(), generation)
         found = find(self.scope(library), embed, generations.index_of(generation), question, 5)
-        return [passage.text for passage, _score in found]
+        return [one.passage.text for one in found]
 
     def finish(self) -> None:
         """By the clock and the workers, until nothing is left to do."""

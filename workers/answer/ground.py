@@ -1,11 +1,12 @@
-"""What an answer may claim: its citations are checked against what the model was given."""
+"""What an answer may claim, as a whole: whether anything found has to do with it, and what supports it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from muniment.conversations.models import TurnState
+from muniment.conversations.statements import Statement, Verdict
 from workers.answer.retrieve import Candidate
 
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
@@ -29,15 +30,9 @@ def relevant(candidates: Sequence[Candidate]) -> bool:
     return any(c.similarity >= LEAST_SIMILARITY or c.overlap >= LEAST_OVERLAP for c in candidates)
 
 
-def citations(answer: str, given: Collection[int]) -> list[int]:
-    """The numbers cited that were given, each once, in order of first use."""
-    numbers = (int(n) for found in _CITATION.findall(answer) for n in found.split(","))
-    return list(dict.fromkeys(n for n in numbers if n in given))
-
-
-def verdict(answer: str, cited: Sequence[int]) -> TurnState:
+def verdict(answer: str, statements: Sequence[Statement]) -> TurnState:
     """How an answer that came to its end is to be shown."""
-    said = _CITATION.sub("", answer).strip()
-    if not said or _REFUSAL.match(said):
+    verdicts = {statement.verdict for statement in statements}
+    if _REFUSAL.match(_CITATION.sub("", answer).strip()) or verdicts <= {Verdict.UNSUPPORTED}:
         return TurnState.NOT_IN_DOCUMENTS
-    return TurnState.ANSWERED if cited else TurnState.WEAK
+    return TurnState.ANSWERED if verdicts == {Verdict.SUPPORTED} else TurnState.WEAK

@@ -40,7 +40,7 @@ def pack(candidates: Sequence[Candidate], budget: int, count: CountTokens) -> Pa
     first candidate is always there, cut if need be to its best sentence.
     """
     texts = [
-        *map(_title, candidates),
+        *map(title, candidates),
         *map(_core, candidates),
         *(candidate.passage.text for candidate in candidates),
     ]
@@ -75,7 +75,7 @@ def _strong(candidates: Sequence[Candidate]) -> list[int]:
     ]
 
 
-def _title(candidate: Candidate) -> str:
+def title(candidate: Candidate) -> str:
     document = candidate.passage.version.document
     return f"{document.title or document.name}, {candidate.passage.heading}"
 

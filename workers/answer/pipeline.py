@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -21,6 +21,7 @@ from muniment.accounts.models import Person
 from muniment.accounts.services import scope_of_person
 from muniment.conversations import services as conversations
 from muniment.conversations.models import OPEN_TURNS, Source, Turn, TurnState
+from muniment.conversations.statements import Statement
 from muniment.documents.models import Generation
 from muniment.jobs.broker import client
 from muniment.pages.errors import Conflict
@@ -32,7 +33,8 @@ from workers import generations
 from workers.answer import ground
 from workers.answer.pack import Packed, pack
 from workers.answer.prompt import PROMPT_VERSION, messages
-from workers.answer.retrieve import Candidate, retrieve
+from workers.answer.retrieve import Candidate, reranking, retrieve
+from workers.answer.support import Support, weights_of
 from workers.engines import (
     Engine,
     EngineFacts,
@@ -60,10 +62,11 @@ STOP_POLL_SECONDS = 0.15
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What was found, and in which generation of the index."""
+    """What was found, in which generation of the index, and the hash of the cross-encoder that sorted it."""
 
     generation: Generation
     candidates: list[Candidate]
+    reranker_sha256: str
 
 
 @dataclass
@@ -121,7 +124,7 @@ def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
     row = see_engine(facts.model, vars(facts))
     conversations.begin_search(turn)
     begun = time.monotonic()
-    found = _search(scope, engine, turn)
+    found = _search(scope, engine, facts, turn)
     timings = {"search": round(time.monotonic() - begun, 3)}
     conversations.store_sources(turn, turn.question, _sources(turn, found.candidates), timings)
     conversations.tell(turn, "sources", {"count": len(found.candidates)})
@@ -133,8 +136,9 @@ def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
     _generate(lease, scope, turn, engine, facts, row, found, packed)
 
 
-def _search(scope: Scope, engine: Engine, turn: Turn) -> Retrieved:
+def _search(scope: Scope, engine: Engine, facts: EngineFacts, turn: Turn) -> Retrieved:
     conversation, generation = turn.conversation, generations.serving()
+    rescore = reranking(engine, facts)
     candidates = retrieve(
         scope,
         generations.embed_with(engine, generation),
@@ -143,8 +147,9 @@ def _search(scope: Scope, engine: Engine, turn: Turn) -> Retrieved:
         settings.PASSAGES_SHOWN,
         [UUID(library) for library in conversation.libraries] or None,
         [UUID(document) for document in conversation.documents] or None,
+        rescore,
     )
-    return Retrieved(generation, candidates)
+    return Retrieved(generation, candidates, facts.reranker_sha256 if rescore else "")
 
 
 def _before(turn: Turn) -> str:
@@ -171,6 +176,7 @@ def _sources(turn: Turn, candidates: list[Candidate]) -> list[Source]:
             score=candidate.score,
             best_start=candidate.best_start,
             best_end=candidate.best_end,
+            alike=[str(passage.id) for passage in candidate.alike],
         )
         for n, candidate in enumerate(candidates, start=1)
     ]
@@ -212,7 +218,13 @@ def _generate(
     with _stop_watch(lease, turn) as stop:
         _stream(turn, engine, prompt, stop, progress)
     lease.check()
-    _finish(scope, turn, facts, found, packed, progress)
+    support = Support(
+        turn.question,
+        packed.excerpts,
+        generations.embed_with(engine, found.generation),
+        weights_of(found.generation.embedder_sha256),
+    )
+    _finish(scope, turn, facts, found, support, progress)
 
 
 def _stream(
@@ -284,23 +296,25 @@ def _finish(
     turn: Turn,
     facts: EngineFacts,
     found: Retrieved,
-    packed: Packed,
+    support: Support,
     progress: Progress,
 ) -> None:
     finished = progress.finished
     if finished is None:
         raise EngineUnavailable("The engine broke off.")
     text = progress.text.strip()
-    cited = ground.citations(text, {excerpt.n for excerpt in packed.excerpts})
-    state = TurnState.STOPPED if finished.reason == "cancelled" else ground.verdict(text, cited)
+    begun = time.monotonic()
+    statements = support.statements(text)
+    state = TurnState.STOPPED if finished.reason == "cancelled" else ground.verdict(text, statements)
     timings = {
+        "check": round(time.monotonic() - begun, 3),
         "queue": round(finished.queued_s, 3),
         "prompt": round(finished.prompt_s, 3),
         "output": round(finished.output_s, 3),
         "first_token": round(progress.first_token or 0, 3),
         "total": round(time.monotonic() - progress.begun, 3),
     }
-    _end(scope, turn, state, text, cited, timings, _receipt(facts, turn, found, finished))
+    _end(scope, turn, state, text, statements, timings, _receipt(facts, turn, found, finished))
 
 
 def _receipt(
@@ -311,6 +325,7 @@ def _receipt(
         "embed_model_sha256": found.generation.embedder_sha256,
         "llm_sha256": facts.model_sha256,
         "index_generation": found.generation.number,
+        "rerank_model_sha256": found.reranker_sha256,
         "params": {
             "temperature": 0,
             "seed": 0,
@@ -340,9 +355,9 @@ def _end(
     turn: Turn,
     state: TurnState,
     text: str,
-    cited: list[int],
+    statements: Sequence[Statement],
     timings: Mapping[str, float],
     receipt: Mapping[str, object],
 ) -> None:
-    conversations.end_answer(scope, turn, state, text, cited, timings, receipt)
+    conversations.end_answer(scope, turn, state, text, statements, timings, receipt)
     conversations.tell(turn, "done", {"state": str(state)})

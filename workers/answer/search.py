@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from muniment.documents.models import Passage
-from muniment.documents.queries import Published, published_as, published_passages, texts_of
+from muniment.documents.queries import Published, places_of, published_as, published_passages, texts_of
 from muniment.scope import Scope
 from muniment.search.asked import DOCUMENTS, OF_EACH, OF_ONE, Asked, Narrowing
 from muniment.search.queries import documents_named, documents_within, passages_with
-from workers.answer import fuse
+from workers.answer import fuse, repeats
 from workers.answer.exact import Exact, Span, folded
 from workers.answer.retrieve import worth_showing
 from workers.answer.words import words_of
@@ -32,20 +33,25 @@ MOST_NAMED = 20
 LEAST = 1e-9
 # Documents named in one request to the index; more than MANY are first looked for among the best of all.
 MANY, MOST_DOCUMENTS = 300, 5000
+# Among so many of the best, texts that say the same are shown once.
+FOLDED = 100
 # A question whose words weigh less, one with the other, stand in more than about half of the passages.
 COMMON = 0.7
 
 
 @dataclass(frozen=True)
 class Shown:
+    """`alike` are passages that say the same, in the order in which they would stand."""
+
     passage: Passage
     best: Span
     marks: list[Span]
+    alike: list[Passage]
 
 
 @dataclass(frozen=True)
 class Results:
-    """A page of what was found, document by document.
+    """A page of what was found, document by document; what says the same as a better one is not counted.
 
     `more`: passages of a document that are not shown; `met`: some of the words are in the documents;
     `common`: they are in most of them.
@@ -73,21 +79,28 @@ def search(
     Raises `IndexUnavailable`.
     """
     look = _Look(scope, index, narrowing, dense)
-    exact, words = Exact(asked), words_of(scope, asked.text)
+    exact, words = Exact(asked), look.words(asked.text)
     for limit in (CANDIDATES, MOST_CANDIDATES):
         usual = look(words, limit)
         hits, documents = _published(scope, _with_exact(look, exact, asked, words, usual))
         if len(hits) >= FEW or len(usual) < limit:
             break  # else much of what the index knows is not published any more
     ranked, held = _ranked(look, exact, asked, hits, fuse.trust(usual), documents)
+    alike = _alike(look, asked, ranked)
+    ranked = [hit for hit in ranked if hit.id in alike]
     groups = _by_document(ranked)
     pages = _pages(groups, narrowing)
     leaf = pages[min(page, len(pages)) - 1] if pages else []
-    passages = published_passages(scope, [hit.id for group in leaf for hit in group])
-    shown = [passages[hit.id] for group in leaf for hit in group if hit.id in passages]
+    here = [hit.id for group in leaf for hit in group]
+    passages = published_passages(scope, [*here, *(id for hit in here for id in alike[hit])])
+    shown = [
+        (passages[id], [passages[other] for other in alike[id] if other in passages])
+        for id in here
+        if id in passages
+    ]
     most = max((hit.words for hit in usual), default=0.0)
     return Results(
-        shown=[_shown(exact, passage) for passage in shown],
+        shown=[_shown(exact, passage, others) for passage, others in shown],
         more={} if narrowing.document else _more(groups, leaf),
         passages=len(ranked),
         documents=len(groups),
@@ -125,6 +138,9 @@ class _Look:
             for side in sides
         )
 
+    def words(self, text: str) -> SparseVector:
+        return words_of(self.scope, text, self.narrowing.libraries or None)
+
     def by_words(self, words: SparseVector, limit: int) -> list[Hit]:
         if not words.indices:
             return []
@@ -135,10 +151,16 @@ class _Look:
         return self._index.search(self._filter(documents), self._dense, words, limit)
 
     def folded(self, ids: Iterable[UUID]) -> dict[UUID, str]:
-        """Texts as they are compared; each is read once a search."""
+        """Texts under their headings as they are compared; each is read once a search."""
         missing = [id for id in ids if id not in self._texts]
         self._texts |= {id: folded(text) for id, text in texts_of(self.scope, missing).items()}
         return self._texts
+
+    def bodies(self, ids: Iterable[UUID]) -> dict[UUID, str]:
+        """The same without the heading."""
+        wanted = list(ids)
+        texts = self.folded(wanted)
+        return {id: texts[id].partition("\n")[2] for id in wanted if id in texts}
 
     def _everywhere(self) -> Iterator[IndexFilter]:
         if self._documents is None:
@@ -157,7 +179,7 @@ def _with_exact(look: _Look, exact: Exact, asked: Asked, words: SparseVector, us
     found = {hit.id: hit for hit in usual}
     # Their weight by these words alone cannot be compared with the others', so that it does not count.
     most = HOLDERS if exact.phrases else CANDIDATES
-    holders = look.by_words(exact.vector(words_of(look.scope, exact.phrased)), most)
+    holders = look.by_words(exact.vector(look.words(exact.phrased)), most)
     if exact.phrases and len(holders) >= most and not _are_all(look, exact, holders):
         holders += _looked_through(look, asked)
     for hit in holders:
@@ -201,7 +223,9 @@ def _ranked(
 ) -> tuple[list[Hit], int]:
     """Best first, and how many of them hold something to the letter; `share` is the meaning's."""
     names = {document: published.names for document, published in documents.items()}
-    scores = fuse.scored(asked.text, hits, share, CANDIDATES, names)
+    scores = fuse.scored(
+        asked.text, hits, share, CANDIDATES, names, partial(places_of, look.scope, documents.values())
+    )
     worth = _worth(look, exact, hits, names)
     kept = [hit for hit in hits if hit.id in worth]
     kept.sort(key=lambda hit: (-worth[hit.id], -scores[hit.id], hit.id))
@@ -221,6 +245,21 @@ def _worth(look: _Look, exact: Exact, hits: Sequence[Hit], names: dict[UUID, str
     folded_names = {document: folded(name) for document, name in names.items()}
     worth = {hit.id: exact.worth(folded_names[hit.document], texts.get(hit.id, "")) for hit in hits}
     return {id: value for id, value in worth.items() if value is not None}
+
+
+def _alike(look: _Look, asked: Asked, ranked: Sequence[Hit]) -> dict[UUID, list[UUID]]:
+    """Each passage that has a place of its own, best first, with those that say the same.
+
+    All have one where a phrase is asked for, or one document: then who searches wants all that hold it.
+    """
+    if asked.phrases or look.narrowing.document:
+        return {hit.id: [] for hit in ranked}
+    best = [hit.id for hit in ranked[:FOLDED]]
+    texts = look.bodies(best)
+    found: dict[UUID, list[UUID]] = {}
+    for id, first in zip(best, repeats.firsts([texts.get(id, "") for id in best]), strict=True):
+        found.setdefault(best[first], []).append(id)
+    return {id: others for id, (_self, *others) in found.items()} | {hit.id: [] for hit in ranked[FOLDED:]}
 
 
 def _by_document(ranked: Iterable[Hit]) -> list[list[Hit]]:
@@ -244,7 +283,7 @@ def _more(groups: list[list[Hit]], leaf: list[list[Hit]]) -> dict[UUID, int]:
     return {document: n for document, n in left.items() if n}
 
 
-def _shown(exact: Exact, passage: Passage) -> Shown:
+def _shown(exact: Exact, passage: Passage, alike: list[Passage]) -> Shown:
     """A passage with the sentence that fits best: what is meant to the letter before the number of words."""
     words = exact.words_in(passage.text)
 
@@ -256,14 +295,20 @@ def _shown(exact: Exact, passage: Passage) -> Shown:
         return letters, len(held)
 
     best = max(worth_showing(passage), key=fits, default=(0, 0))
-    return Shown(passage, best, exact.marks(passage.text))
+    return Shown(passage, best, exact.marks(passage.text), alike)
 
 
 def told(results: Results) -> dict[str, Any]:
     """As the reply carries it."""
     return {
         "hits": [
-            {"passage": str(one.passage.id), "best": one.best, "marks": one.marks} for one in results.shown
+            {
+                "passage": str(one.passage.id),
+                "best": one.best,
+                "marks": one.marks,
+                "alike": [str(passage.id) for passage in one.alike],
+            }
+            for one in results.shown
         ],
         "more": {str(document): n for document, n in results.more.items()},
         "passages": results.passages,

@@ -99,6 +99,11 @@ class PassageIndex(Protocol):
     ) -> list[Hit]:
         """The `limit` best by meaning and the `limit` best by words, each once, in no order."""
 
+    def search_each(
+        self, where: IndexFilter, asked: Sequence[tuple[Sequence[float], SparseVector]], limit: int
+    ) -> list[list[Hit]]:
+        """The same for several questions in one request."""
+
     def by_words(self, where: IndexFilter, sparse: SparseVector, limit: int) -> list[Hit]:
         """The `limit` best by words, best first; how near they are by meaning is not told."""
 
@@ -123,7 +128,10 @@ class PassageIndex(Protocol):
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What runs: names, hashes of the weights, sizes in tokens."""
+    """What runs: names, hashes of the weights, sizes in tokens.
+
+    `rerank_ms` is what the cross-encoder, if there is one, takes for a passage of usual length.
+    """
 
     model: str
     model_sha256: str
@@ -133,6 +141,9 @@ class EngineFacts:
     dimension: int
     max_tokens: int
     build: str
+    reranker: str = ""
+    reranker_sha256: str = ""
+    rerank_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -165,6 +176,10 @@ ChatEvent = Waiting | Token | Finished
 Embed = Callable[[Sequence[str]], list[list[float]]]
 
 
+# A question and passages to a number each, with the cross-encoder chosen already.
+Rescore = Callable[[str, Sequence[str]], list[float]]
+
+
 class Engine(Protocol):
     def facts(self) -> EngineFacts: ...
 
@@ -176,6 +191,9 @@ class Engine(Protocol):
 
     def embed(self, texts: Sequence[str], embedder: str = "") -> list[list[float]]:
         """One vector of length one for each text, by an embedder's name or hash; "" is the first."""
+
+    def rerank(self, question: str, passages: Sequence[str]) -> list[float]:
+        """One number a passage by the cross-encoder, the higher the better; only where `facts` names one."""
 
     def speed_trial(self) -> tuple[float, float]:
         """Prompt and output tokens a second, measured in about ten seconds."""

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from workers.engines.generator import Done, Event, Generator, Position, Started, Task, Text
+from workers.engines.generator import Generator
+from workers.engines.queueing import Done, Event, Position, Started, Task, Text
 
 # While nothing else is to say. A client may take a much longer silence for a dead engine.
 ALIVE_SECONDS = 5.0

@@ -78,7 +78,7 @@ def recognise(source: Path) -> Model | None:
         matches = (entry for entry in catalogue.models() if entry.kind is Kind.LANGUAGE)
         return next((entry for entry in matches if entry.sha256 == digest), None)
     for entry in catalogue.models():
-        if entry.kind is Kind.EMBEDDER and _holds(source, entry):
+        if entry.is_folder and _holds(source, entry):
             return entry
     return None
 
@@ -130,7 +130,7 @@ def _bring(entry: Model, name: str, parts: Path, folder: Path | None) -> None:
         raise DiskFull(_no_room(entry))
     with Progress(f"{entry.name} ({name})", entry.bytes, lambda: bytes_below(parts)):
         CARRIERS[name](entry, work, ready, folder)
-    place = ready if entry.kind is Kind.EMBEDDER else ready / entry.files[0].path
+    place = ready if entry.is_folder else ready / entry.files[0].path
     hashed = [0]
 
     def count(read: int) -> None:

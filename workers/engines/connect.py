@@ -39,5 +39,7 @@ def passage_embedder(name: str, sha256: str) -> PassageEmbedder:
     """
     from workers.engines.catalogue import exactly
     from workers.engines.embed import PassageEmbedder
+    from workers.engines.int8 import multiplied_directly
 
-    return PassageEmbedder(exactly(name, sha256))
+    int8 = settings.EMBEDDING_PRECISION == "auto" and multiplied_directly()
+    return PassageEmbedder(exactly(name, sha256), int8=int8)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from muniment import switches
 from workers import walls
@@ -34,19 +35,28 @@ class Tried:
 
 def try_embedder(folder: Path) -> Tried:
     """In a process of its own. Raises `NotAModel`."""
-    command = [sys.executable, "-m", "workers.engines.embedder_trial", str(folder.resolve())]
+    try:
+        return Tried(**said_of("workers.engines.embedder_trial", folder))
+    except (ValueError, TypeError) as error:
+        raise NotAModel(
+            "The embedder cannot be loaded: its files are damaged, incomplete, or need code of their own, "
+            "and none is ever run."
+        ) from error
+
+
+def said_of(module: str, folder: Path) -> dict[str, Any]:
+    """What the module's process prints of the folder. Raises ValueError where that is nothing."""
+    command = [sys.executable, "-m", module, str(folder.resolve())]
     checkout = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(checkout / "platform"), str(checkout)))}
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )
-        return Tried(**json.loads(done.stdout))
-    except (subprocess.TimeoutExpired, ValueError, TypeError) as error:
-        raise NotAModel(
-            "The embedder cannot be loaded: its files are damaged, incomplete, or need code of their own, "
-            "and none is ever run."
-        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise ValueError("it does not come to an end") from error
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
 
 
 def main() -> int:

@@ -76,6 +76,9 @@ class OpenAIEngine:
             dimension=embedder.get("dimension", 0),
             max_tokens=embedder.get("max_tokens", 0),
             build=props.get("build", ""),
+            reranker=embedder.get("reranker", ""),
+            reranker_sha256=embedder.get("reranker_sha256", ""),
+            rerank_ms=embedder.get("rerank_ms", 0.0),
         )
 
     def tokenize(self, texts: Sequence[str]) -> list[int]:
@@ -99,6 +102,15 @@ class OpenAIEngine:
             data = _call(self._embedder, "POST", "/v1/embeddings", wanted)["data"]
             vectors += [item["embedding"] for item in sorted(data, key=lambda item: item["index"])]
         return vectors
+
+    def rerank(self, question: str, passages: Sequence[str]) -> list[float]:
+        """By the server that embeds questions, with the request that most servers of rerankers know."""
+        if not passages:
+            return []
+        wanted = {"query": question, "documents": list(passages)}
+        results = _call(self._embedder, "POST", "/v1/rerank", wanted)["results"]
+        scores = {int(result["index"]): float(result["relevance_score"]) for result in results}
+        return [scores[at] for at in range(len(passages))]
 
     def speed_trial(self) -> tuple[float, float]:
         """Tokens a second read and written by our own engine, measured in about ten seconds."""

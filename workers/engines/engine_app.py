@@ -24,19 +24,25 @@ from starlette.routing import Route
 
 from workers.engines.answers import Answer, AnswerStream, ClientGone, accounts, completion
 from workers.engines.errors import ModelUnusable
-from workers.engines.generator import Done, Generator, QueueFull, Task
+from workers.engines.generator import Generator
 from workers.engines.parameters import BadParameter, ChatParameters, chat_messages, chat_parameters, texts
+from workers.engines.queueing import Done, QueueFull, Task
 
 if TYPE_CHECKING:
     from workers.engines.embed import QuestionEmbedder
     from workers.engines.llama import LanguageModel
+    from workers.engines.rerank import Reranker
 
+# Beside the answers that run, so many sequences are kept to be reused.
+IDLE_SEQUENCES = 12
 # Nobody reads this status; it is nginx's for a client that went away.
 CLIENT_CLOSED = 499
 # Sources wait for about fifty sentences of them; more than two threads gain little on so short a work.
 EMBEDDER_THREADS = 2
 MAX_BODY = 8 * 2**20
 MAX_TEXTS, MAX_TEXT = 256, 200_000
+# A pair costs some hundred times what an embedded sentence does.
+MAX_RERANKED = 64
 TRIAL_TEXT = "The ward keeps a record of every dose, and the nurse on duty signs it before the night begins. "
 TRIAL_PROMPT, TRIAL_ANSWER = 512, 64
 TRIAL_READ_SECONDS, TRIAL_WRITE_SECONDS = 6.0, 4.0
@@ -60,25 +66,42 @@ class Parts:
         self.generator: Generator | None = None
         self.embedder: QuestionEmbedder | None = None
         self.others: dict[str, QuestionEmbedder] = {}
+        self.reranker: Reranker | None = None
         self.ready = False
         # A thread of its own: a question's embedding never waits behind an answer.
         self.embedding_thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self.reranking_thread = ThreadPoolExecutor(1, thread_name_prefix="reranker")
 
     def load(self) -> None:
         """Takes seconds. Raises ModelUnusable."""
         # The imports alone take seconds, and the socket answers /health meanwhile.
         if self.options.model:
-            from workers.engines.llama import LanguageModel
+            from workers.engines.llama import ContextOptions, LanguageModel
 
-            threads = self.options.threads or os.cpu_count() or 1
-            self.model = LanguageModel(self.options.model, self.options.context, threads)
-            self.generator = Generator(self.model)
+            options = ContextOptions(
+                tokens=self.options.context,
+                cells=self.options.cells,
+                threads=self.options.threads or os.cpu_count() or 1,
+                sequences=self.options.parallel + IDLE_SEQUENCES,
+                flash_attention=self.options.flash_attention,
+                kv_type=self.options.kv_type,
+            )
+            self.model = LanguageModel(self.options.model, options)
+            self.generator = Generator(self.model, self.options.parallel)
             self.generator.start()
         from workers.engines.embed import QuestionEmbedder
 
         self.embedder = QuestionEmbedder(self.options.embedder, threads=EMBEDDER_THREADS)
         self.embedding_thread.submit(self.embedder.encode, ["warm up"]).result()
+        if self.options.reranker:
+            self.reranker = self.reranking_thread.submit(self._load_reranker).result()
         self.ready = True
+
+    def _load_reranker(self) -> Reranker:
+        """In the thread that will use it: its speed is measured there."""
+        from workers.engines.rerank import Reranker
+
+        return Reranker(self.options.reranker, threads=EMBEDDER_THREADS)
 
     def language_model(self) -> tuple[LanguageModel, Generator]:
         self.question_embedder()
@@ -90,6 +113,12 @@ class Parts:
         if self.embedder is None or not self.ready:
             raise Refused(503, "The engine is still loading its models.", "loading")
         return self.embedder
+
+    def cross_encoder(self) -> Reranker:
+        self.question_embedder()
+        if self.reranker is None:
+            raise Refused(404, "This engine has no cross-encoder.", "model_not_found")
+        return self.reranker
 
     def encode(self, wanted: Sequence[str], model: str) -> tuple[str, list[list[float]]]:
         """In the embedding thread: vectors, and the name of the embedder that made them.
@@ -160,7 +189,8 @@ async def chat(parts: Parts, request: Request) -> Response:
     model, generator = parts.language_model()
     parameters = chat_parameters(await _body(request), model.context_tokens)
     prompt = await _prompt(model, parameters.messages)
-    answer = Answer(generator, _task(model, parameters, prompt, request.headers.get("x-tenant", "")))
+    task = await asyncio.to_thread(_task, model, parameters, prompt, request.headers.get("x-tenant", ""))
+    answer = Answer(generator, task)
     if parameters.stream:
         return AnswerStream(answer, parts.options.model_name)
     text, done = await answer.whole(request)
@@ -181,7 +211,7 @@ async def _prompt(model: LanguageModel, messages: list[dict[str, str]]) -> list[
 
 
 def _task(model: LanguageModel, parameters: ChatParameters, prompt: list[int], tenant: str) -> Task:
-    from workers.engines.llama import Sampler
+    from workers.engines.sampling import BadGrammar, Sampler
 
     room = model.context_tokens - len(prompt)
     wanted = parameters.max_tokens or max(room, 1)
@@ -192,27 +222,27 @@ def _task(model: LanguageModel, parameters: ChatParameters, prompt: list[int], t
             "messages",
             "context_length_exceeded",
         )
-    return Task(
-        prompt=prompt,
-        max_tokens=wanted,
-        sampler=lambda: Sampler(parameters.temperature, parameters.top_p, parameters.seed),
-        tenant=tenant,
-        stop=parameters.stop,
-    )
+    try:
+        sampler = Sampler(
+            model.vocab, parameters.temperature, parameters.top_p, parameters.seed, parameters.grammar
+        )
+    except BadGrammar as error:
+        raise BadParameter(str(error), "grammar") from None
+    return Task(prompt=prompt, max_tokens=wanted, sampler=sampler, tenant=tenant, stop=parameters.stop)
 
 
 @served
 async def trial(parts: Parts, request: Request) -> Response:
     """About ten seconds of work: how many tokens a second this machine reads and writes."""
     model, generator = parts.language_model()
-    from workers.engines.llama import Sampler
+    from workers.engines.sampling import Sampler
 
     length = min(TRIAL_PROMPT, model.context_tokens - TRIAL_ANSWER)
     task = Task(
         prompt=model.tokenize(TRIAL_TEXT * TRIAL_PROMPT)[:length],
         max_tokens=TRIAL_ANSWER,
-        sampler=lambda: Sampler(0.0, 1.0, 0),
-        ignore_end=True,
+        sampler=Sampler(model.vocab),
+        alone=True,
         read_for=TRIAL_READ_SECONDS,
         write_for=TRIAL_WRITE_SECONDS,
     )
@@ -240,6 +270,20 @@ async def embeddings(parts: Parts, request: Request) -> Response:
         raise Refused(500, str(error), "model_unusable") from None
     data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
     return JSONResponse({"object": "list", "model": name, "data": data})
+
+
+@served
+async def rerank(parts: Parts, request: Request) -> Response:
+    """`{"query": "...", "documents": [...]}` gives `results`, best first: a request that vLLM has, too."""
+    reranker = parts.cross_encoder()
+    body = await _body(request)
+    [question] = texts(body, "query", 1, MAX_TEXT)
+    wanted = texts(body, "documents", MAX_RERANKED, MAX_TEXT)
+    loop = asyncio.get_running_loop()
+    scores = await loop.run_in_executor(parts.reranking_thread, reranker.scores, question, wanted)
+    results = [{"index": at, "relevance_score": score} for at, score in enumerate(scores)]
+    results.sort(key=lambda result: (-result["relevance_score"], result["index"]))
+    return JSONResponse({"model": parts.options.reranker_name, "results": results})
 
 
 @served
@@ -271,6 +315,9 @@ async def props(parts: Parts, request: Request) -> Response:
             "embedder_sha256": parts.options.embedder_sha256,
             "dimension": embedder.dimension,
             "max_tokens": embedder.max_tokens,
+            "reranker": parts.options.reranker_name if parts.reranker else "",
+            "reranker_sha256": parts.options.reranker_sha256 if parts.reranker else "",
+            "rerank_ms": parts.reranker.passage_ms if parts.reranker else 0.0,
             "build": " ".join(f"{name} {version(name)}" for name in _build_parts(parts)),
         }
     )
@@ -305,10 +352,12 @@ def application(parts: Parts) -> Starlette:
         if parts.generator:
             parts.generator.close()
         parts.embedding_thread.shutdown(wait=False, cancel_futures=True)
+        parts.reranking_thread.shutdown(wait=False, cancel_futures=True)
 
     routes = [
         Route("/v1/chat/completions", chat, methods=["POST"]),
         Route("/v1/embeddings", embeddings, methods=["POST"]),
+        Route("/v1/rerank", rerank, methods=["POST"]),
         Route("/tokenize", tokenize, methods=["POST"]),
         Route("/trial", trial, methods=["POST"]),
         Route("/props", props),

@@ -3,9 +3,9 @@
     python -m workers.engines.engine_server --model FILE --model-name N --model-sha256 H \\
         --embedder FOLDER --embedder-name N --embedder-sha256 H --context 4096 --uds PATH
 
-`POST /v1/chat/completions` (plain and streamed), `POST /v1/embeddings`, `POST /tokenize`,
-`POST /trial`, `GET /props`, `GET /v1/models`, `GET /health` (503 while loading). While a streamed
-request waits, comments of its stream say how many come first (`: queue 2`); `: prompt 812 300` says
+`POST /v1/chat/completions` (plain and streamed), `POST /v1/embeddings`, `POST /v1/rerank`,
+`POST /tokenize`, `POST /trial`, `GET /props`, `GET /v1/models`, `GET /health` (503 while loading). While a
+streamed request waits, comments of its stream say how many come first (`: queue 2`); `: prompt 812 300` says
 that reading a prompt of 812 tokens begins, 300 of which are known already.
 
 Before a model is loaded the process walls itself in: it serves the socket it listens on, opens no other,
@@ -85,7 +85,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar=("NAME", "SHA256", "FOLDER"),
         help="another embedder, loaded when it is first asked for",
     )
-    parser.add_argument("--context", type=int, default=4096, help="tokens of prompt and answer together")
+    parser.add_argument("--reranker", type=Path, help="folder of a cross-encoder")
+    parser.add_argument("--reranker-name", default="")
+    parser.add_argument("--reranker-sha256", default="")
+    parser.add_argument("--context", type=int, default=4096, help="tokens of one prompt and its answer")
+    parser.add_argument("--parallel", type=int, default=4, help="answers in work at once")
+    parser.add_argument(
+        "--cells", type=int, default=0, help="tokens of all that is in work together, at least --context"
+    )
+    parser.add_argument("--flash-attention", action="store_true", help="how attention is computed")
+    parser.add_argument(
+        "--kv-type",
+        choices=["f16", "q8_0", "q4_0"],
+        default="f16",
+        help="how the context is kept; smaller ones want --flash-attention",
+    )
     parser.add_argument("--threads", type=int, default=0, help="threads of llama.cpp; 0: all cores")
     parser.add_argument("--uds", type=Path, help="path of the unix socket to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on without --uds")

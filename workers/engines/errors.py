@@ -25,3 +25,11 @@ class CarrierFailed(Exception):
 
 class DiskFull(Exception):
     """There is no room for a model in the models folder."""
+
+
+class EvaluationFailed(Exception):
+    """llama.cpp did not evaluate a batch; the context holds what it held before."""
+
+
+class EvaluationAborted(Exception):
+    """The batch was ended on request; the context holds what it held before."""

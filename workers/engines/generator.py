@@ -1,13 +1,11 @@
-"""The queue for the language model and the one thread that owns it.
+"""The one thread that owns the language model's context, and answers several questions at once in it.
 
-Answers are given one after the other. Who waits is served in turn by tenant, not by request, so a
-tenant with many questions does not hold up the others.
+Each batch holds the next token of every answer that is being written, and between them pieces of the
+prompts that are still to be read.
 """
 
 from __future__ import annotations
 
-import bisect
-import codecs
 import logging
 import os
 import threading
@@ -16,156 +14,103 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from workers.engines.errors import EvaluationAborted, EvaluationFailed
+from workers.engines.queueing import Done, Event, FairQueue, Position, QueueFull, Started, Task, Text
+from workers.engines.sequences import Held, Part, Sequences
+from workers.engines.text_assembler import TextAssembler
+
 if TYPE_CHECKING:
-    from workers.engines.llama import LanguageModel, Sampler
+    from workers.engines.llama import LanguageModel
 
 logger = logging.getLogger(__name__)
 
-# One piece of a prompt should take about this long: a cancelled request is noticed between pieces.
-PIECE_SECONDS = 0.75
+# How long a batch should take: with prompts alone newcomers wait for it, beside answers each of their tokens.
+ALONE_SECONDS, BESIDE_SECONDS = 1.5, 0.2
 # Measured on two idle cores with the default model, tokens a second: 94 with 512 at once, 89 in pieces of 64,
-# 80 of 32, 66 of 16. So pieces are never smaller than 32, even where that takes longer.
-FIRST_PIECE, SMALLEST_PIECE, LARGEST_PIECE = 32, 32, 512
+# 80 of 32, 66 of 16. So pieces are never smaller than 32 alone, even where that takes longer.
+SMALLEST_ALONE, SMALLEST_BESIDE, LARGEST = 32, 4, 512
 MAX_WAITING = 256
 # An answer is waited for by the minute, a page and the embedding of its question by the second.
 NICE = 15
 
 
-class QueueFull(Exception):
-    """Too many requests wait for the language model."""
+class Pace:
+    """Learns how many tokens a batch may have to take `seconds`."""
 
+    def __init__(self, seconds: float, smallest: int) -> None:
+        self._seconds, self._smallest = seconds, smallest
+        self.size = smallest
 
-@dataclass(frozen=True)
-class Position:
-    """So many answers come first."""
-
-    others: int
-
-
-@dataclass(frozen=True)
-class Started:
-    """Reading a prompt of so many tokens begins; `cached_n` of them need no work."""
-
-    prompt_n: int
-    cached_n: int
-
-
-@dataclass(frozen=True)
-class Text:
-    text: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """`reason` is stop, length, cancelled or failed; times in milliseconds."""
-
-    reason: str
-    queued_ms: float = 0.0
-    prompt_ms: float = 0.0
-    predicted_ms: float = 0.0
-    prompt_n: int = 0
-    cached_n: int = 0
-    predicted_n: int = 0
-
-
-Event = Position | Started | Text | Done
+    def learn(self, tokens: int, seconds: float) -> None:
+        """At most twice as many as last time; what was smaller than it might be tells nothing."""
+        if tokens >= self.size:
+            fits = int(tokens / max(seconds, 1e-6) * self._seconds)
+            self.size = max(self._smallest, min(fits, 2 * self.size, LARGEST))
 
 
 @dataclass(eq=False)
-class Task:
-    """One answer to generate. Without a tenant nothing is kept of the prompt for later.
+class Running:
+    """A task that runs: its prompt is being read until the first token is sampled."""
 
-    For speed trials, `ignore_end` goes on after the model's own end, and `read_for` and `write_for`
-    limit the two phases in seconds.
-    """
+    task: Task
+    held: Held
+    cached: int
+    text: TextAssembler
+    started: float = field(default_factory=time.monotonic)
+    read: float | None = None
+    # The token that was sampled last, to be evaluated next.
+    token: int = 0
+    count: int = 0
 
-    prompt: list[int]
-    max_tokens: int
-    sampler: Callable[[], Sampler]
-    tenant: str = ""
-    stop: tuple[str, ...] = ()
-    ignore_end: bool = False
-    read_for: float = float("inf")
-    write_for: float = float("inf")
-    sink: Callable[[Event], None] = field(init=False)
-    round: int = 0
-    position: int = 0
-    arrived: float = field(default_factory=time.monotonic)
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    @property
+    def unread(self) -> int:
+        return 0 if self.read else len(self.task.prompt) - len(self.held.tokens)
 
-
-class FairQueue:
-    """Waiting tasks in the order in which they will be served: one task of each tenant a round.
-
-    Not locked; the generator does that.
-    """
-
-    def __init__(self) -> None:
-        self.tasks: list[Task] = []
-        self._round = 0
-        # Tenants already served in this round; who is not named here may still join it.
-        self._served: dict[str, int] = {}
-
-    def add(self, task: Task) -> None:
-        rounds = [waiting.round for waiting in self.tasks if waiting.tenant == task.tenant]
-        last = max(rounds, default=self._served.get(task.tenant, -1))
-        task.round = max(self._round, last + 1)
-        bisect.insort(self.tasks, task, key=lambda waiting: waiting.round)
-
-    def pop(self) -> Task:
-        task = self.tasks.pop(0)
-        self._round = task.round
-        self._served = {tenant: n for tenant, n in self._served.items() if n >= task.round}
-        self._served[task.tenant] = task.round
-        return task
+    def done(self, reason: str) -> Done:
+        now = time.monotonic()
+        read = self.read or now
+        return Done(
+            reason=reason,
+            queued_ms=(self.started - self.task.arrived) * 1000,
+            prompt_ms=(read - self.started) * 1000,
+            predicted_ms=(now - read) * 1000,
+            prompt_n=len(self.task.prompt),
+            cached_n=self.cached,
+            predicted_n=self.count,
+        )
 
 
-class TextAssembler:
-    """Turns bytes of tokens into text: whole characters only, nothing from a stop string on."""
-
-    def __init__(self, stop: Sequence[str] = ()) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stop = stop
-        self._held = ""
-        self.stopped = False
-
-    def add(self, data: bytes) -> str:
-        """Text that is certain now. What might become a stop string is held back."""
-        self._held += self._decoder.decode(data)
-        found = [at for s in self._stop if (at := self._held.find(s)) >= 0]
-        if found:
-            self.stopped = True
-            text, self._held = self._held[: min(found)], ""
-            return text
-        keep = max((self._overlap(s) for s in self._stop), default=0)
-        text, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        return text
-
-    def rest(self) -> str:
-        """What was held back when no stop string came. An unfinished character is dropped."""
-        text, self._held = self._held, ""
-        return text
-
-    def _overlap(self, stop: str) -> int:
-        """Length of the longest end of the held text with which `stop` begins."""
-        longest = min(len(stop) - 1, len(self._held))
-        return next((n for n in range(longest, 0, -1) if self._held.endswith(stop[:n])), 0)
+def pieces(unread: Sequence[int], budget: int) -> list[int]:
+    """How much of each prompt is read next. One half of the budget goes to the prompt that is nearest to
+    its end, the rest to those that came first: a short one need not wait for a long one, nor a long one
+    for ever."""
+    given = [0] * len(unread)
+    nearest = min(range(len(unread)), key=unread.__getitem__)
+    for n, most in ((nearest, -(-budget // 2)), *((n, budget) for n in range(len(unread)))):
+        given[n] += min(unread[n] - given[n], most, budget - sum(given))
+    return given
 
 
 class Generator(threading.Thread):
-    """Owns the model's context. `submit` and `cancel` may be called from any thread."""
+    """Owns the model's context. `submit` and `cancel` may be called from any thread.
 
-    def __init__(self, model: LanguageModel) -> None:
+    At most `parallel` answers run at once, fewer where the context has no room for more.
+    """
+
+    def __init__(self, model: LanguageModel, parallel: int) -> None:
         super().__init__(name="generator", daemon=True)
-        self._model = model
+        self._model, self._parallel = model, parallel
         self._queue = FairQueue()
         self._changed = threading.Condition()
-        self._running: Task | None = None
+        self._running: list[Running] = []
+        self._sequences = Sequences(model)
+        self._alone = Pace(ALONE_SECONDS, SMALLEST_ALONE)
+        self._beside = Pace(BESIDE_SECONDS, parallel + SMALLEST_BESIDE)
         self._closed = False
-        # The tokens in the context and the tenant they belong to: never compared with another's prompt.
-        self._evaluated: list[int] = []
-        self._evaluated_for = ""
-        self._piece = FIRST_PIECE
+        # The first in the queue waits for more than a free place: for cells, or to be alone.
+        self._held_up: Task | None = None
+        # The one task in the batch that is evaluated now.
+        self._only: Task | None = None
 
     def submit(self, task: Task, sink: Callable[[Event], None]) -> None:
         """Queue a task. `sink` receives its events, the last one is Done; it is called on any thread
@@ -179,132 +124,172 @@ class Generator(threading.Thread):
             self._changed.notify()
 
     def cancel(self, task: Task) -> None:
-        """End a task, waiting or running; a running one stops after the piece in work."""
+        """End a task, waiting or running. One that runs ends after the batch in work, or with it where
+        nobody else's tokens are in it."""
         task.cancelled.set()
         with self._changed:
             if task in self._queue.tasks:
                 self._queue.tasks.remove(task)
                 self._tell_positions()
+        if self._only is task:
+            self._model.abort()
 
     def close(self) -> None:
-        """End the running task and the thread."""
+        """End the running answers and the thread."""
         with self._changed:
             self._closed = True
-            if self._running:
-                self._running.cancelled.set()
+            for answer in self._running:
+                answer.task.cancelled.set()
             self._changed.notify()
 
     def run(self) -> None:
         # On Linux of this thread alone, and of those that the model computes with.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        while task := self._next():
+        while self._admit():
             try:
-                done = self._answer(task)
+                self._step()
             except Exception:
-                # One broken answer must not take the engine down; what the context holds is unknown now.
+                # Whatever it was, who waits is still answered.
                 logger.exception("generation failed")
-                self._evaluated, self._evaluated_for = [], ""
-                done = Done("failed")
-            with self._changed:
-                self._running = None
-            task.sink(done)
+                for answer in list(self._running):
+                    self._end(answer, "failed")
 
-    def _next(self) -> Task | None:
+    def _admit(self) -> bool:
+        """Wait until there is something to do, and start what fits; False when the thread shall end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue.tasks or self._closed)
-            if self._closed:
-                return None
-            self._running = self._queue.pop()
+            self._changed.wait_for(lambda: self._queue.tasks or self._running or self._closed)
+            while not self._closed and self._queue.tasks and self._start(self._queue.tasks[0]):
+                self._queue.pop()
             self._tell_positions()
-            return self._running
+            return bool(self._running) or not self._closed
 
-    def _tell_positions(self) -> None:
-        for others, task in enumerate(self._queue.tasks, start=1 if self._running else 0):
-            if others != task.position:
-                task.position = others
-                task.sink(Position(others))
-
-    def _answer(self, task: Task) -> Done:
-        started = time.monotonic()
-        cached = self._reuse(task)
-        task.sink(Started(len(task.prompt), cached))
-        complete = self._read(task, cached, started)
-        read = time.monotonic()
-        reason, count = self._write(task, read) if complete else ("cancelled", 0)
-        ended = time.monotonic()
-        return Done(
-            reason=reason,
-            queued_ms=(started - task.arrived) * 1000,
-            prompt_ms=(read - started) * 1000,
-            predicted_ms=(ended - read) * 1000,
-            prompt_n=len(task.prompt),
-            cached_n=cached,
-            predicted_n=count,
-        )
-
-    def _reuse(self, task: Task) -> int:
-        """How many tokens of the prompt are in the context already, from the same tenant."""
-        common = 0
-        if task.tenant and task.tenant == self._evaluated_for:
-            # The last token is always evaluated: the first one of the answer is sampled from it.
-            for held, wanted in zip(self._evaluated, task.prompt[:-1], strict=False):
-                if held != wanted:
-                    break
-                common += 1
-        common = self._model.keep(common)
-        del self._evaluated[common:]
-        self._evaluated_for = task.tenant
-        return common
-
-    def _read(self, task: Task, position: int, started: float) -> bool:
-        """Evaluate the prompt from `position` on in pieces; False when cancelled on the way."""
-        end = len(task.prompt)
-        while position < end:
-            before = time.monotonic()
-            if task.cancelled.is_set():
-                return False
-            if before - started > task.read_for:
-                end = min(end, position + self._piece)
-                del task.prompt[end:]
-            piece = task.prompt[position : position + self._piece]
-            position += len(piece)
-            self._model.evaluate(piece, position - len(piece), last=position == end)
-            self._evaluated += piece
-            if len(piece) == self._piece:
-                self._adapt(len(piece) / max(time.monotonic() - before, 1e-6))
+    def _start(self, task: Task) -> bool:
+        """False while the first in the queue has to wait. Others wait behind it: else one that needs
+        much room would never get it."""
+        if len(self._running) >= self._parallel or self._held_up is task:
+            return False
+        alone = task.alone or any(answer.task.alone for answer in self._running)
+        room = len(task.prompt) + task.max_tokens
+        held = None if alone and self._running else self._sequences.take(task.tenant, task.prompt, room)
+        if held is None:
+            self._held_up = task
+            return False
+        self._running.append(Running(task, held, len(held.tokens), TextAssembler(task.stop)))
+        _tell(task, Started(len(task.prompt), len(held.tokens)))
         return True
 
-    def _adapt(self, tokens_per_second: float) -> None:
-        """Choose the size of the next piece: at most twice the last one, in steps of eight."""
-        fits = int(tokens_per_second * PIECE_SECONDS) // 8 * 8
-        self._piece = max(SMALLEST_PIECE, min(fits, 2 * self._piece, LARGEST_PIECE))
+    def _tell_positions(self) -> None:
+        """The first in the queue has none before it while there is a place that it will have at once."""
+        full = len(self._running) >= self._parallel or self._held_up in self._queue.tasks[:1]
+        for others, task in enumerate(self._queue.tasks, start=1 if full else 0):
+            if others != task.position:
+                task.position = others
+                _tell(task, Position(others))
 
-    def _write(self, task: Task, started: float) -> tuple[str, int]:
-        """Generate; gives the reason for the end and the number of tokens."""
-        sampler = task.sampler()
-        text = TextAssembler(task.stop)
+    def _step(self) -> None:
+        """One batch: the next token of each answer, and pieces of prompts."""
+        for answer in [answer for answer in self._running if answer.task.cancelled.is_set()]:
+            self._end(answer, "cancelled")
+        batch = self._batch()
+        if not batch:
+            return
+        self._only = batch[0][0].task if len(batch) == 1 else None
         try:
-            reason, count = self._sample_all(task, sampler, text, started + task.write_for)
+            self._evaluate(batch)
+        except EvaluationAborted:
+            # Who was cancelled ends with the next step; if it was meant for another, it is done again.
+            return
+        except EvaluationFailed:
+            for answer, tokens in batch:
+                self._evaluate_alone(answer, tokens)
         finally:
-            sampler.close()
-        if reason != "cancelled" and (rest := text.rest()):
-            task.sink(Text(rest))
-        return reason, count
+            self._only = None
 
-    def _sample_all(self, task: Task, sampler: Sampler, text: TextAssembler, until: float) -> tuple[str, int]:
-        room = min(task.max_tokens, self._model.context_tokens - len(task.prompt))
-        for count in range(1, room + 1):
-            if task.cancelled.is_set():
-                return "cancelled", count - 1
-            token = self._model.sample(sampler)
-            if self._model.ends(token) and not task.ignore_end:
-                return "stop", count - 1
-            if ready := text.add(self._model.piece(token)):
-                task.sink(Text(ready))
-            if text.stopped:
-                return "stop", count
-            if count == room or time.monotonic() > until:
-                return "length", count
-            self._model.evaluate([token], len(self._evaluated))
-            self._evaluated.append(token)
-        return "length", room
+    def _batch(self) -> list[tuple[Running, list[int]]]:
+        writers = [answer for answer in self._running if answer.read]
+        readers = [answer for answer in self._running if not answer.read]
+        batch = [(answer, [answer.token]) for answer in writers]
+        if readers:
+            pace = self._beside if writers else self._alone
+            for answer in readers:
+                if time.monotonic() - answer.started > answer.task.read_for:
+                    del answer.task.prompt[len(answer.held.tokens) + pace.size :]
+            given = pieces([answer.unread for answer in readers], pace.size - len(writers))
+            batch += [
+                (answer, answer.task.prompt[(n := len(answer.held.tokens)) : n + piece])
+                for answer, piece in zip(readers, given, strict=True)
+                if piece
+            ]
+        return batch
+
+    def _evaluate(self, batch: Sequence[tuple[Running, list[int]]]) -> None:
+        """Evaluate, then sample where a token can be. Raises EvaluationFailed or EvaluationAborted."""
+        parts = [
+            Part(answer.held.id, len(answer.held.tokens), tokens, sampled=answer.unread <= len(tokens))
+            for answer, tokens in batch
+        ]
+        pace = self._beside if any(answer.read for answer, _ in batch) else self._alone
+        begun = time.monotonic()
+        rows = self._model.evaluate(parts)
+        if any(answer.unread for answer, _ in batch):
+            pace.learn(sum(len(tokens) for _, tokens in batch), time.monotonic() - begun)
+        for answer, tokens in batch:
+            self._sequences.grow(answer.held, tokens)
+        for (answer, _), part, row in zip(batch, parts, rows, strict=True):
+            if part.sampled:
+                self._write(answer, row)
+
+    def _evaluate_alone(self, answer: Running, tokens: list[int]) -> None:
+        """After a batch that failed: only what fails by itself is given up."""
+        try:
+            self._evaluate([(answer, tokens)])
+        except EvaluationAborted:
+            return
+        except EvaluationFailed:
+            logger.exception("generation failed")
+            self._end(answer, "failed")
+
+    def _write(self, answer: Running, row: int) -> None:
+        try:
+            reason = self._sample(answer, row)
+        except Exception:
+            # One broken answer must not take the others down.
+            logger.exception("generation failed")
+            reason = "failed"
+        if reason:
+            self._end(answer, reason)
+
+    def _sample(self, answer: Running, row: int) -> str | None:
+        """Sample a token and tell its text; the reason if the answer has ended."""
+        task = answer.task
+        answer.read = answer.read or time.monotonic()
+        answer.token = task.sampler.sample(self._model.context, row)
+        if self._model.ends(answer.token) and not task.alone:
+            return "stop"
+        answer.count += 1
+        if ready := answer.text.add(self._model.piece(answer.token)):
+            _tell(task, Text(ready))
+        if answer.text.stopped:
+            return "stop"
+        late = time.monotonic() - answer.read > task.write_for
+        return "length" if late or answer.count == task.max_tokens else None
+
+    def _end(self, answer: Running, reason: str) -> None:
+        with self._changed:
+            self._running.remove(answer)
+            self._held_up = None
+        if reason == "failed":
+            self._sequences.forget(answer.held)
+        else:
+            self._sequences.release(answer.held)
+        if reason in ("stop", "length") and (rest := answer.text.rest()):
+            _tell(answer.task, Text(rest))
+        _tell(answer.task, answer.done(reason))
+
+
+def _tell(task: Task, event: Event) -> None:
+    try:
+        task.sink(event)
+    except Exception:
+        # Nobody listens any more, or not well; the others' answers go on.
+        logger.exception("an event reached nobody")

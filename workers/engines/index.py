@@ -1,8 +1,8 @@
 """The passage index through the stock Qdrant client: our embedded index or a Qdrant server.
 
 One collection holds the passages of all tenants for one embedder (a generation). Words are weighed by
-the tenant's own statistics: each search names the tenant's points as the corpus of its IDF, which
-Qdrant can do since 1.19; `ensure` refuses an older server, which would mix the tenants' statistics.
+the statistics of the libraries that are looked through: each search names their points as the corpus of its
+IDF, which Qdrant can do since 1.19; `ensure` refuses an older server, which would mix the tenants'.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
+from itertools import chain, islice
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -102,6 +103,22 @@ def _visible(where: IndexFilter) -> models.Filter:
     return _of_tenant(where.tenant, *conditions)
 
 
+def _queries(
+    where: IndexFilter, dense: Sequence[float], sparse: SparseVector, limit: int
+) -> list[models.QueryRequest]:
+    """The best by meaning, the best by words, and how near these are by meaning."""
+    common, words = _best(where, limit), _by_words(where)
+    by_meaning = {"query": models.NearestQuery(nearest=list(dense)), "using": DENSE, **common}
+    requests = [models.QueryRequest(**by_meaning)]
+    if sparse.indices:
+        best = models.Prefetch(query=_sparse(sparse), filter=common["filter"], limit=limit, **words)
+        requests += [
+            models.QueryRequest(query=models.NearestQuery(nearest=_sparse(sparse)), **words, **common),
+            models.QueryRequest(prefetch=[best], **by_meaning),
+        ]
+    return requests
+
+
 def _nowhere(where: IndexFilter) -> bool:
     return not where.libraries or (where.documents is not None and not where.documents)
 
@@ -112,8 +129,12 @@ def _best(where: IndexFilter, limit: int) -> dict[str, Any]:
 
 
 def _by_words(where: IndexFilter) -> dict[str, Any]:
-    """Words weighed by how rare they are among the tenant's passages."""
-    corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant))
+    """Words weighed by how rare they are in the libraries that are looked through.
+
+    A word common in one library is rare in another of another language or subject, and what a person may
+    not read never moves a score. One document alone would be too little to tell by.
+    """
+    corpus = models.IdfCorpusParams(corpus=_of_tenant(where.tenant, _one_of("library", where.libraries)))
     return {"using": WORDS, "params": models.SearchParams(idf=corpus)}
 
 
@@ -233,27 +254,22 @@ class QdrantIndex:
         for some in _pieces(points):
             self._client.upsert(self.collection, [_stored(point) for point in some], wait=True)
 
-    @_typed_errors
     def search(
         self, where: IndexFilter, dense: Sequence[float], sparse: SparseVector, limit: int
     ) -> list[Hit]:
-        """The `limit` best by meaning and the `limit` best by words, each once, in no order.
+        """The `limit` best by meaning and the `limit` best by words, each once, in no order."""
+        return self.search_each(where, [(dense, sparse)], limit)[0]
 
-        One request with three queries: the third compares the best by words by their meaning, too.
-        """
+    @_typed_errors
+    def search_each(
+        self, where: IndexFilter, asked: Sequence[tuple[Sequence[float], SparseVector]], limit: int
+    ) -> list[list[Hit]]:
+        """The same for several questions in one request, three queries each."""
         if _nowhere(where):
-            return []
-        common, words = _best(where, limit), _by_words(where)
-        by_meaning = {"query": models.NearestQuery(nearest=list(dense)), "using": DENSE, **common}
-        requests = [models.QueryRequest(**by_meaning)]
-        if sparse.indices:
-            best = models.Prefetch(query=_sparse(sparse), filter=common["filter"], limit=limit, **words)
-            requests += [
-                models.QueryRequest(query=models.NearestQuery(nearest=_sparse(sparse)), **words, **common),
-                models.QueryRequest(prefetch=[best], **by_meaning),
-            ]
-        answers = self._client.query_batch_points(self.collection, requests)
-        return _hits(*(answer.points for answer in answers))
+            return [[] for _one in asked]
+        requests = [_queries(where, dense, sparse, limit) for dense, sparse in asked]
+        answers = iter(self._client.query_batch_points(self.collection, list(chain(*requests))))
+        return [_hits(*(answer.points for answer in islice(answers, len(some)))) for some in requests]
 
     @_typed_errors
     def by_words(self, where: IndexFilter, sparse: SparseVector, limit: int) -> list[Hit]:

@@ -249,7 +249,7 @@ class QueryPoints(Body):
 class QueryBatch(Body):
     """Several queries in one request, each answered as if it had come alone."""
 
-    searches: list[QueryPoints] = Field(min_length=1, max_length=8)
+    searches: list[QueryPoints] = Field(min_length=1, max_length=12)
 
 
 class Count(Body):

@@ -1,29 +1,44 @@
 """One GGUF model and its context in llama.cpp, as few calls as an engine needs.
 
 `LanguageModel.tokenize`, `prompt` and `piece` only read the vocabulary and may be called from any
-thread. Everything that evaluates belongs to the one thread that owns the context.
+thread, and so may `abort`. Everything that evaluates belongs to the one thread that owns the context.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-from workers.engines.errors import ModelUnusable
+from workers.engines.errors import EvaluationAborted, EvaluationFailed, ModelUnusable
+from workers.engines.sequences import Part
 
-# One `llama_decode` takes at most this many tokens; the reader of prompts uses smaller pieces.
-MAX_PIECE = 512
-# What the plain API and llama.cpp's own server use; keeps sampling quick on vocabularies of 150,000.
-TOP_K = 40
+# One `llama_decode` takes at most this many tokens.
+MAX_BATCH = 512
+KV_TYPES = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+}
+ABORTED = 2
 
 
-class EvaluationFailed(Exception):
-    """llama.cpp refused to evaluate tokens; the context holds nothing usable any more."""
+@dataclass(frozen=True)
+class ContextOptions:
+    """One sequence has at most `tokens`, all of the `sequences` together `cells` (as many, if that is 0).
+    Quantised `kv_type`s want flash attention. `threads` compute."""
+
+    tokens: int
+    threads: int
+    cells: int = 0
+    sequences: int = 16
+    flash_attention: bool = False
+    kv_type: str = "f16"
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes function type
@@ -31,60 +46,59 @@ def _drop_log(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
     """llama.cpp writes pages at every start; what went wrong reaches us as a missing result."""
 
 
-class Sampler:
-    """Chooses the next token from the logits of the last evaluation. Greedy at temperature 0."""
-
-    def __init__(self, temperature: float, top_p: float, seed: int) -> None:
-        parts = (
-            [llama_cpp.llama_sampler_init_greedy()]
-            if temperature == 0
-            else [
-                llama_cpp.llama_sampler_init_top_k(TOP_K),
-                llama_cpp.llama_sampler_init_top_p(top_p, 1),
-                llama_cpp.llama_sampler_init_temp(temperature),
-                llama_cpp.llama_sampler_init_dist(seed),
-            ]
-        )
-        self.chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        for part in parts:
-            llama_cpp.llama_sampler_chain_add(self.chain, part)
-
-    def close(self) -> None:
-        llama_cpp.llama_sampler_free(self.chain)
-
-
 class LanguageModel:
-    """A loaded model with one context of `context` tokens, evaluated by `threads` threads.
+    """A loaded model with one context.
 
     Raises ModelUnusable when the file is missing, cut short, no GGUF, or has no chat template.
     """
 
-    def __init__(self, path: Path, context: int, threads: int) -> None:
+    def __init__(self, path: Path, options: ContextOptions) -> None:
         llama_cpp.llama_log_set(_drop_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.model = _open(path)
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
-        self.context_tokens = min(context, llama_cpp.llama_model_n_ctx_train(self.model))
+        self.context_tokens = min(options.tokens, llama_cpp.llama_model_n_ctx_train(self.model))
         self._formatter = self._chat_formatter()
-        self._context = self._new_context(threads)
-        self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = llama_cpp.llama_batch_init(MAX_PIECE, 0, 1)
+        # A C string: empty, or not when the batch in work shall end.
+        self._abort = ctypes.create_string_buffer(2)
+        self.context = self._new_context(options)
+        self.cells, self.sequences = llama_cpp.llama_n_ctx(self.context), options.sequences
+        # The state of a recurrent model stands for all of its tokens, never for the first ones of them.
+        self.shares_prefixes = not (
+            llama_cpp.llama_model_is_recurrent(self.model) or llama_cpp.llama_model_is_hybrid(self.model)
+        )
+        self._memory = llama_cpp.llama_get_memory(self.context)
+        self._batch = llama_cpp.llama_batch_init(MAX_BATCH, 0, 1)
         # The first evaluation brings the weights into memory: nobody should wait for that later.
-        self.evaluate([0], 0)
-        self.keep(0)
+        self.evaluate([Part(0, 0, [0], False)])
+        self.forget(0)
 
-    def _new_context(self, threads: int) -> llama_cpp.llama_context_p:
+    def _new_context(self, options: ContextOptions) -> llama_cpp.llama_context_p:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = self.context_tokens
-        params.n_batch = params.n_ubatch = MAX_PIECE
-        params.n_threads = params.n_threads_batch = threads
-        # As the plain API: without it, results on a CPU are the same bits whatever the piece size.
-        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.n_ctx = cells = max(options.cells, self.context_tokens)
+        params.n_batch = params.n_ubatch = MAX_BATCH
+        params.n_threads = params.n_threads_batch = options.threads
+        params.n_seq_max = options.sequences
+        params.kv_unified = True
+        # One token of each answer is sampled, not one after every token of a prompt: room for the logits
+        # of a whole batch would be 300 MB.
+        params.n_outputs_max = options.sequences
+        params.type_k = params.type_v = KV_TYPES[options.kv_type]
+        # Without it, results on a CPU are the same bits whatever the piece size.
+        params.flash_attn_type = (
+            llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if options.flash_attention
+            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        # llama.cpp asks this function after each step of its graph. One of Python's would wait for the
+        # interpreter's lock a thousand times a token; strlen says just as well whether the flag is set.
+        params.abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+        params.abort_callback_data = ctypes.cast(self._abort, ctypes.c_void_p)
         context: llama_cpp.llama_context_p | None = llama_cpp.llama_init_from_model(self.model, params)
         if not context:
             raise ModelUnusable(
-                f"There is not enough memory for a context of {self.context_tokens} tokens. "
-                "Choose a smaller --context or a smaller model."
+                f"There is not enough memory for a context of {cells} tokens. "
+                "Choose a smaller MUNIMENT_CONTEXT or MUNIMENT_CONTEXT_TOGETHER, or a smaller model."
             )
         return context
 
@@ -143,34 +157,43 @@ class LanguageModel:
     def ends(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
-    def keep(self, count: int) -> int:
-        """Forget what was evaluated from position `count` on; returns how many tokens stay.
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Let an empty sequence begin with the first `count` tokens of another, in the same cells."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, count)
 
-        Some architectures cannot forget a part: then everything goes.
+    def forget(self, sequence: int) -> None:
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def evaluate(self, parts: Sequence[Part]) -> list[int]:
+        """Evaluate up to MAX_BATCH tokens; gives the row of each part's last token, for `Sampler.sample`.
+
+        Raises EvaluationFailed or EvaluationAborted.
         """
-        if count and llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1):
-            return count
-        llama_cpp.llama_memory_clear(self._memory, True)
-        return 0
-
-    def evaluate(self, tokens: Sequence[int], position: int, last: bool = True) -> None:
-        """Evaluate up to MAX_PIECE tokens at `position`; with `last` the next token can be sampled."""
-        batch = self._batch
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = position + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = 0
-            batch.logits[i] = False
-        batch.logits[len(tokens) - 1] = last
-        if llama_cpp.llama_decode(self._context, batch) != 0:
+        batch, rows, row = self._batch, [], 0
+        for part in parts:
+            for offset, token in enumerate(part.tokens):
+                batch.token[row] = token
+                batch.pos[row] = part.position + offset
+                batch.n_seq_id[row] = 1
+                batch.seq_id[row][0] = part.sequence
+                batch.logits[row] = False
+                row += 1
+            batch.logits[row - 1] = part.sampled
+            rows.append(row - 1)
+        batch.n_tokens = row
+        self._abort.value = b""
+        result = llama_cpp.llama_decode(self.context, batch)
+        if result == ABORTED:
+            raise EvaluationAborted
+        if result != 0:
             raise EvaluationFailed("llama.cpp could not evaluate the next tokens.")
         # The work may still run on a device: wait, so that pieces are timed and cancelled honestly.
-        llama_cpp.llama_synchronize(self._context)
+        llama_cpp.llama_synchronize(self.context)
+        return rows
 
-    def sample(self, sampler: Sampler) -> int:
-        return int(llama_cpp.llama_sampler_sample(sampler.chain, self._context, -1))
+    def abort(self) -> None:
+        """End the batch in work, if there is one; on a device it runs to its end all the same."""
+        self._abort.value = b"1"
 
 
 def _open(path: Path) -> llama_cpp.llama_model_p:

@@ -8,19 +8,23 @@ from pathlib import Path
 
 from django.conf import settings
 
-from workers.engines import catalogue, embedder_folder
+from workers.engines import catalogue, embedder_folder, reranker_folder
 from workers.engines.catalogue import Kind, Model, ModelFile
 from workers.engines.embedder_trial import try_embedder
 from workers.engines.errors import NotAModel
+from workers.engines.reranker_trial import try_reranker
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 GGUF = b"GGUF"
 
 
-def describe(source: Path, *, name: str, family: str, licence: str, context: int) -> Model:
+def describe(
+    source: Path, *, name: str, family: str, licence: str, context: int, role: Kind = Kind.EMBEDDER
+) -> Model:
     """An entry for a GGUF file, or for a folder in the layout of sentence-transformers.
 
-    What an embedder reads at once and the length of its vectors is its own to say: it is loaded for that.
+    A folder's `role` is to embed or, as a cross-encoder, to rerank. What it reads at once and the length of
+    its vectors is its own to say: it is loaded for that.
     Raises `NotAModel`.
     """
     if not NAME.fullmatch(name):
@@ -28,9 +32,8 @@ def describe(source: Path, *, name: str, family: str, licence: str, context: int
     if any(entry.name == name for entry in catalogue.models()):
         raise NotAModel(f"The catalogue has another model {name!r}: choose another name.")
     if source.is_dir():
-        embedder_folder.require_safe(source)
-        tried = try_embedder(source)
-        kind, context, dimension = Kind.EMBEDDER, tried.max_tokens, tried.dimension
+        kind = role
+        context, dimension = _reranker(source) if role is Kind.RERANKER else _embedder(source)
         files = tuple(
             _file(path, path.relative_to(source).as_posix()) for path in embedder_folder.files_of(source)
         )
@@ -53,6 +56,19 @@ def describe(source: Path, *, name: str, family: str, licence: str, context: int
         note="Added here.",
         dimension=dimension,
     )
+
+
+def _embedder(folder: Path) -> tuple[int, int]:
+    """Tokens that it reads and the length of its vectors."""
+    embedder_folder.require_safe(folder)
+    tried = try_embedder(folder)
+    return tried.max_tokens, tried.dimension
+
+
+def _reranker(folder: Path) -> tuple[int, int]:
+    """Tokens that it reads; it makes no vectors."""
+    reranker_folder.require_safe(folder)
+    return try_reranker(folder).max_tokens, 0
 
 
 def enter(entry: Model) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 ROLES = ("system", "user", "assistant")
 MAX_MESSAGES = 512
 MAX_STOPS, MAX_STOP_LENGTH = 8, 64
+MAX_GRAMMAR = 65_536
 # The value above is llama.cpp's own sign for "any seed".
 MAX_SEED = 2**32 - 2
 
@@ -32,6 +33,7 @@ class ChatParameters:
     top_p: float
     seed: int
     stop: tuple[str, ...]
+    grammar: str
     stream: bool
 
 
@@ -52,6 +54,7 @@ def chat_parameters(body: Any, context: int) -> ChatParameters:
         top_p=_number(body, "top_p", 1.0, 0.01, 1.0),
         seed=_integer(body, "seed", 0, 0, MAX_SEED),
         stop=_stops(body.get("stop")),
+        grammar=_text(body, "grammar", MAX_GRAMMAR),
         stream=_flag(body, "stream"),
     )
 
@@ -95,6 +98,13 @@ def _integer(body: Mapping[str, Any], name: str, default: int, least: int, most:
     value = default if body.get(name) is None else body[name]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise BadParameter(f"{name} must be a whole number from {least} to {most}.", name)
+    return value
+
+
+def _text(body: Mapping[str, Any], name: str, longest: int) -> str:
+    value = body.get(name) or ""
+    if not isinstance(value, str) or len(value) > longest:
+        raise BadParameter(f"{name} must be a text of at most {longest} characters.", name)
     return value
 
 

@@ -1,9 +1,9 @@
 """Words as sparse vectors: the exact side of the search, for names, numbers and codes.
 
 A passage's weight for a word is BM25's saturated term frequency. How rare the word is (IDF) is not in the
-vectors: the index computes it at query time, over the asking tenant's own points (`index.QdrantIndex`
-names them as the corpus), so one tenant's documents never move another's scores and no table of counts is
-kept. Very common words therefore weigh next to nothing, and there is no list of stop words.
+vectors: the index computes it at query time, over the points of the libraries that are looked through
+(`index.QdrantIndex` names them as the corpus), so what one may not read never moves a score and no table of
+counts is kept. Very common words therefore weigh next to nothing, and there is no list of stop words.
 
 Both sides must be given the same language, or their stems differ.
 """
@@ -69,14 +69,14 @@ STEMMERS = {
 }
 
 # Written without spaces between words; their runs become overlapping pairs of characters.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Vowel signs of many scripts are marks, which the pattern \w leaves out.
 _MARKS = "".join(
     chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code)).startswith("M")
 )
-_CHARACTER = rf"[^\W_{_UNSPACED}]|[{_MARKS}]"
-_WORD = re.compile(rf"(?:{_CHARACTER})+(?:[-_./,:](?:{_CHARACTER})+)*|[{_UNSPACED}]+")
-_RUN = re.compile(rf"[{_UNSPACED}]")
+_CHARACTER = rf"[^\W_{UNSPACED}]|[{_MARKS}]"
+_WORD = re.compile(rf"(?:{_CHARACTER})+(?:[-_./,:](?:{_CHARACTER})+)*|[{UNSPACED}]+")
+_RUN = re.compile(rf"[{UNSPACED}]")
 # A code falls into its runs of digits and of other characters: KS-4471 and KS4471 into ks and 4471.
 _PART = re.compile(r"\d+|[^\W\d_]+")
 _PIECE = re.compile(r"[-_./,:]")
@@ -101,7 +101,7 @@ def passage_vector(
 
 
 def query_vector(text: str, languages: Iterable[str | None] = (USUAL,)) -> SparseVector:
-    """The words of a question, each once with weight one; the index multiplies by the tenant's IDF.
+    """The words of a question, each once with weight one; the index multiplies by the IDF.
 
     In each of the languages that are looked through: a word that two of them stem otherwise is there twice,
     and a passage of either has one of them.

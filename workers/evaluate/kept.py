@@ -136,6 +136,7 @@ def _settings() -> dict[str, object]:
         "embedder": generation.embedder,
         "embedder_sha256": generation.embedder_sha256,
         "splitter": generation.splitter,
+        "reranker": settings.RERANKER,
         "index_generation": generation.number,
         "passages_shown": settings.PASSAGES_SHOWN,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -11,12 +11,13 @@ from uuid import UUID
 
 from django.conf import settings
 
-from muniment.documents.models import Passage, Version, VersionState
+from muniment.documents.models import Version, VersionState
 from muniment.scope import Scope
 from muniment.tenancy.models import Library
 from workers import generations
-from workers.answer.retrieve import find
-from workers.engines import Embed, PassageIndex, connect
+from workers.answer import fuse
+from workers.answer.retrieve import Ranked, find, reranking
+from workers.engines import Embed, PassageIndex, Rescore, connect
 from workers.evaluate import metrics
 from workers.evaluate.dataset import DatasetError, Evidence, File, Query
 from workers.evaluate.scratch import newest_versions
@@ -109,37 +110,47 @@ def ask_all(
     queries: Sequence[Query],
     say: Callable[[str], None] = lambda line: None,
     beat: Callable[[], None] = lambda: None,
+    without: Set[str] = fuse.NOTHING,
 ) -> list[Asked]:
-    """Every question through the search of the product; `beat` is called before each.
+    """Every question through the search of the product, `without` some of its steps; `beat` is called before
+    each.
 
     Raises `DatasetError`, `EngineUnavailable`, `IndexUnavailable`.
     """
     generation = generations.serving()
-    embed = generations.embed_with(connect.engine(), generation)
+    engine = connect.engine()
+    embed, rescore = generations.embed_with(engine, generation), reranking(engine, engine.facts())
     index = generations.index_of(generation)
     for query in queries:
         corpus.documents(query)
     asked = []
     for number, query in enumerate(queries, 1):
         beat()
-        asked.append(_ask(corpus, embed, index, query))
+        asked.append(_ask(corpus, embed, index, query, rescore, without))
         if number % 100 == 0 or number == len(queries):
             say(f"{number} of {len(queries)} questions asked")
     return asked
 
 
-def _ask(corpus: Corpus, embed: Embed, index: PassageIndex, query: Query) -> Asked:
-    def search(limit: int) -> list[tuple[Passage, float]]:
+def _ask(
+    corpus: Corpus,
+    embed: Embed,
+    index: PassageIndex,
+    query: Query,
+    rescore: Rescore | None,
+    without: Set[str],
+) -> Asked:
+    def search(limit: int) -> list[Ranked]:
         libraries, documents = [corpus.library.id], corpus.documents(query)
-        return find(corpus.scope, embed, index, query.question, limit, libraries, documents)
+        return find(corpus.scope, embed, index, query.question, limit, libraries, documents, rescore, without)
 
     begun = time.perf_counter()
     search(settings.PASSAGES_SHOWN)
     seconds = time.perf_counter() - begun
     found = [
-        Found(corpus.ids[passage.version.document_id], passage.page, score, passage.text)
-        for passage, score in search(PASSAGES)
-        if passage.version.document_id in corpus.ids
+        Found(corpus.ids[document], one.passage.page, one.score, one.passage.text)
+        for one in search(PASSAGES)
+        if (document := one.passage.version.document_id) in corpus.ids
     ]
     return Asked(query, found, seconds)
 

@@ -45,24 +45,30 @@ def split(document: ReadDocument, count_tokens: CountTokens, target: int, limit:
     if not 1 <= target <= limit:
         raise ValueError("target must be between 1 and limit")
     counter = _Counter(document.text, count_tokens)
-    atoms = list(_atoms(document, counter, limit))
-    groups = _pack(atoms, target, limit)
-    return _pieces(document, _within(groups, counter, limit), counter)
+    room = max(limit - counter.marks, 1)
+    atoms = list(_atoms(document, counter, room))
+    groups = _pack(atoms, min(max(target - counter.marks, 1), room), room)
+    return _pieces(document, _within(groups, counter, room), counter)
 
 
 class _Counter:
-    """Costs of ranges, asked for in batches."""
+    """Costs of ranges, asked for in batches.
+
+    An embedder counts marks around each text that it sees. They are counted once a passage: with each word,
+    they made passages of text without sentences a third as long as was meant.
+    """
 
     def __init__(self, text: str, count_tokens: CountTokens) -> None:
         self.text = text
         self.count_tokens = count_tokens
+        (self.marks,) = count_tokens([""])
 
     def tokens(self, ranges: Sequence[Range]) -> list[int]:
         return self.count_tokens([self.text[start:end] for start, end in ranges]) if ranges else []
 
     def costs(self, ranges: Sequence[Range]) -> list[int]:
         return [
-            max(tokens, (end - start) // CHARACTERS_PER_TOKEN, 1)
+            max(tokens - self.marks, (end - start) // CHARACTERS_PER_TOKEN, 1)
             for tokens, (start, end) in zip(self.tokens(ranges), ranges, strict=True)
         ]
 

@@ -37,7 +37,7 @@ from workers.ingest.errors import (
     TooManyPages,
 )
 from workers.ingest.limits import MIB, Limits
-from workers.ingest.readers import Progress, ocr, registry
+from workers.ingest.readers import Progress, attached, ocr, registry
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.language import language_of
 from workers.ingest.readers.text import one_line
@@ -219,6 +219,7 @@ def _perform(request: dict[str, Any], limits: Limits, output: int) -> bytes:
 def _read(path: Path, limits: Limits, progress: Progress, name: str, languages: str) -> bytes:
     Builder.max_text = limits.text
     ocr.prepare(languages, limits)
+    attached.prepare(limits)
     document = registry.find_reader(path, name, limits.unpacked)(path, progress)
     document.title = document.title or one_line(Path(name).stem)
     document.language = language_of(document.text)

@@ -26,7 +26,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from muniment import __version__
-from muniment.audit import actions
+from muniment.audit import actions, macs
 from muniment.audit.actions import Outcome, Stage
 from muniment.audit.errors import AuditUnavailable
 from muniment.audit.services import record_alone
@@ -38,6 +38,7 @@ from workers.upkeep.archive import DATABASE, FORMAT, Manifest, Writer
 from workers.upkeep.errors import BackupExists, BackupFailed
 
 KEY = "secret.key"
+KEYS = (KEY, macs.FILE)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -160,7 +161,7 @@ def _write(part: Path, snapshot: Path) -> Made:
         file.flush()
         os.fsync(file.fileno())
     manifest = writer.manifest
-    keys = (Path(settings.DATA_DIR) / KEY).exists()
+    keys = any((Path(settings.DATA_DIR) / name).exists() for name in KEYS)
     return Made(size, digest, len(manifest.files) - 1, manifest.missing, manifest.damaged, keys)
 
 
@@ -185,8 +186,12 @@ def _add_original(writer: Writer, tenant: UUID, sha256: str) -> None:
 
 
 def _write_keys(path: Path, archive: str) -> None:
-    """Secrets, bound to the backup that they belong to by its hash."""
-    files = {KEY: (Path(settings.DATA_DIR) / KEY).read_text()}
+    """Secrets, bound to the backup that they belong to by its hash.
+
+    Not the key that signs the log: a log that goes back to a backup must not sign other trees with it.
+    """
+    there = {name: Path(settings.DATA_DIR) / name for name in KEYS}
+    files = {name: path.read_text() for name, path in there.items() if path.exists()}
     path.touch(mode=0o600)
     path.write_text(json.dumps({"format": FORMAT, "archive": archive, "files": files}))
     sync(path)

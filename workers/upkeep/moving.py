@@ -21,7 +21,8 @@ from django.db.models import AutoField, Max
 from django.db.models.sql import InsertQuery
 from django.utils.translation import gettext as _
 
-from muniment.audit import actions
+from muniment.audit import actions, macs
+from muniment.audit.macs import MacKeyUnusable
 from muniment.audit.services import record
 from muniment.documents.generations import build_anew
 from muniment.documents.models import Document, Upload, Version
@@ -91,6 +92,7 @@ def _move(
         whose = tables.tenants(OLD)
         _require_empty(whose)
         contents = _survey(whose)
+    _bring_codes(folder)
     needed = originals.needed()
     tell(_("Copying originals, each compared with its hash..."))
     copied = originals.bring(folder, needed)
@@ -111,6 +113,16 @@ def _move(
     unfinished = Upload.objects.using(OLD).filter(document=None).count()
     signed = (folder / "site.pub").exists()
     return Moved(contents, len(needed), size, copied, reindexing, unfinished, digest, signed)
+
+
+def _bring_codes(folder: Path) -> None:
+    """The key by which codes beside the old events are checked."""
+    path = folder / macs.FILE
+    try:
+        if path.exists():
+            macs.adopt(path.read_text())
+    except MacKeyUnusable as error:
+        raise MoveFailed(str(error)) from error
 
 
 def _require_site() -> None:

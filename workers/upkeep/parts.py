@@ -250,6 +250,8 @@ def engine() -> Iterator[Finding]:
 def _other_bytes(facts: EngineFacts) -> list[str]:
     """The models set whose hash the engine says otherwise; one that tells no hash is believed."""
     told = {settings.LANGUAGE_MODEL: facts.model_sha256, settings.EMBEDDER: facts.embedder_sha256}
+    if settings.RERANKER:
+        told[settings.RERANKER] = facts.reranker_sha256
     return [name for name, sha256 in told.items() if sha256 and sha256 != catalogue.model(name).sha256]
 
 
@@ -268,7 +270,7 @@ def _speed(model: str) -> Iterator[Finding]:
 
 def models() -> Iterator[Finding]:
     names = [settings.LANGUAGE_MODEL] if settings.ENGINE_URL.startswith("unix:") else []
-    for name in [*names, settings.EMBEDDER]:
+    for name in [*names, settings.EMBEDDER, *([settings.RERANKER] if settings.RERANKER else [])]:
         title = f"model {name}"[:40]
         try:
             state = catalogue.state_of(catalogue.model(name))

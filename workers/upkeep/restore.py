@@ -20,7 +20,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils.translation import gettext as _
 
-from muniment.audit import actions
+from muniment.audit import actions, macs
+from muniment.audit.macs import MacKeyUnusable
 from muniment.audit.services import record_alone
 from muniment.documents.blobs import sync
 from muniment.documents.generations import build_anew
@@ -32,9 +33,10 @@ from workers.upkeep.backup import FULL, KEY, keys_file
 from workers.upkeep.errors import BackupDamaged, BackupTooNew, FolderInUse, RestoreFailed
 from workers.upkeep.reindex import enqueue_everything
 
-# What belongs to the data that is replaced; models, logs and the lock stay.
+# What belongs to the data that is replaced; models, logs and the lock stay. `seal` holds the key of the log:
+# the backup's log goes on under another one, for a key must never sign two trees of one size.
 DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-REPLACED = (*DATABASE_FILES, KEY, "blobs", "index", "pages", "uploads", "valkey")
+REPLACED = (*DATABASE_FILES, KEY, "blobs", "index", "pages", "uploads", "valkey", "seal")
 
 
 @dataclass(frozen=True)
@@ -124,22 +126,26 @@ def _require_known(manifest: Manifest) -> None:
 
 
 def _unpack_keys(source: Path, staging: Path, archive: str) -> bool:
-    """The key, where it lies beside the backup and belongs to it."""
+    """The key, where it lies beside the backup and belongs to it; codes of the trail are checked by both."""
+    damaged = BackupDamaged(
+        _("The keys belong to another backup, or one of the files was changed. Nothing was touched.")
+    )
     try:
         row = json.loads(source.read_text())
-        belongs = row["format"] == FORMAT and row["archive"] == archive
-        key = str(row["files"][KEY])
+        files = {str(name): str(text) for name, text in row["files"].items()}
+        if row["format"] != FORMAT or row["archive"] != archive:
+            raise damaged
+        if macs.FILE in files:
+            macs.adopt(files[macs.FILE])
     except FileNotFoundError:
         return False
-    except (ValueError, KeyError, TypeError):
-        belongs, key = False, ""
-    if not belongs:
-        raise BackupDamaged(
-            _("The keys belong to another backup, or one of the files was changed. Nothing was touched.")
-        )
+    except (ValueError, KeyError, TypeError, AttributeError, MacKeyUnusable) as error:
+        raise damaged from error
+    if KEY not in files:
+        return False
     path = staging / KEY
     path.touch(mode=0o600)
-    path.write_text(key)
+    path.write_text(files[KEY])
     sync(path)
     return True
 

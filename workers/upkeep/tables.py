@@ -27,6 +27,7 @@ STAYING = {
     "django_session": "all sign in again",
     "accounts_failedsignin": "kept for minutes, under a key of the machine",
     "documents_upload": "files on their way; whoever sends them begins again",
+    "audit_pending": "a queue that the database fills again with the events",
     "registry_engine": "speeds of that machine; the site's engine is tried anew",
     "registry_check": "what was found on that machine",
     "registry_report": "about that machine",

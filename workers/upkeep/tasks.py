@@ -13,7 +13,7 @@ from muniment.jobs.services import sweep as sweep_jobs
 from muniment.tenancy.queries import each_tenant
 from workers.engines import IndexUnavailable, connect
 from workers.leases import free_the_dead
-from workers.upkeep import building, reconcile, sovereignty
+from workers.upkeep import building, reconcile, sovereignty, watching
 from workers.upkeep.doctor import as_rows, examine_after_a_start, examine_and_store
 from workers.upkeep.trial import try_speed_once
 
@@ -74,6 +74,16 @@ def tidy() -> None:
     try:
         for tenant in each_tenant():
             drop_stale(tenant.id)
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="upkeep.watch")
+def watch() -> None:
+    """Have libraries follow the folders that are mapped to them."""
+    close_old_connections()
+    try:
+        watching.look_everywhere()
     finally:
         close_old_connections()
 

@@ -117,6 +117,20 @@ DOCUMENT_DOWNLOADED = _action(
     "document.downloaded", _("downloaded a document"), _USE, "library version sha256", "name"
 )
 
+FOLDER_MAPPED = _action("folder.mapped", _("mapped a folder to a library"), _RIGHTS, "library label", "path")
+FOLDER_UNMAPPED = _action("folder.unmapped", _("unmapped a folder"), _CONTENT, "library files", "path")
+FOLDER_PAUSED = _action(
+    "folder.paused", _("stopped following a folder"), _CONTENT, "library files missing", "path"
+)
+FOLDER_RESUMED = _action("folder.resumed", _("went on following a folder"), _CONTENT, "library", "path")
+FOLDER_CONFIRMED = _action(
+    "folder.confirmed", _("confirmed that files are gone from a folder"), _CONTENT, "library missing", "path"
+)
+# `change` is added, changed or removed; the document's own events say the rest.
+FOLDER_FOLLOWED = _action(
+    "folder.followed", _("followed a file of a folder"), _CONTENT, "library document change", "path"
+)
+
 SEARCHED = _action("search.made", _("searched"), _USE, "libraries hits", "query")
 QUESTION_ASKED = _action("question.asked", _("asked"), _USE, "conversation libraries documents", "question")
 ANSWER_STARTED = _action("answer.started", _("began an answer"), _USE, "conversation model prompt_commit")
@@ -124,8 +138,8 @@ ANSWER_FINISHED = _action(
     "answer.finished",
     _("answered"),
     _USE,
-    "conversation state index_generation embed_model_sha256 llm_sha256 template_sha256 params passages "
-    "answer_commit tokens_in tokens_out finish_reason",
+    "conversation state index_generation embed_model_sha256 rerank_model_sha256 llm_sha256 template_sha256 "
+    "params passages answer_commit tokens_in tokens_out finish_reason",
 )
 ANSWER_STOPPED = _action("answer.stopped", _("stopped an answer"), _USE, "conversation")
 ANSWER_RATED = _action("answer.rated", _("rated an answer"), _USE, "conversation value", "reason")
@@ -142,6 +156,9 @@ EVALUATION_BEGUN = _action("evaluation.begun", _("began to measure a library"), 
 EVALUATION_ENDED = _action("evaluation.ended", _("measured a library"), _USE, "library questions")
 
 TRAIL_VIEWED = _action("trail.viewed", _("opened the trail"), _ACCESS, "events filters person", "object")
+TRAIL_VERIFIED = _action("trail.verified", _("verified the trail"), _ACCESS, "events faults")
+TRAIL_EXPORTED = _action("trail.exported", _("took the trail out"), _ACCESS, "events sha256 size")
+EVENT_PROVED = _action("trail.event_proved", _("proved an event"), _ACCESS)
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")
 BACKUP_RESTORED = _action("backup.restored", _("restored a backup"), _CARE, "blobs bytes sha256")
@@ -194,6 +211,9 @@ CHANGES = frozenset(
         GRANT_GIVEN,
         GRANT_REVOKED,
         DOCUMENT_LABELLED,
+        FOLDER_MAPPED,
+        FOLDER_UNMAPPED,
+        FOLDER_CONFIRMED,
         BACKUP_RESTORED,
         MOVED_TO_SITE,
         BUDGET_CHANGED,

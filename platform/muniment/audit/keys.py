@@ -1,17 +1,16 @@
-"""The site's signing key (Ed25519) and the notes it signs, in the formats of C2SP (signed-note).
+"""The site's signing keys (Ed25519) and the notes that they sign, in the formats of C2SP (signed-note).
 
-The sequencer is meant to be the only reader of this key, under an account of its own. There is no sequencer
-yet: until then the command that needs a signature signs by itself, if its account can read the key. So the
-signature says today "made on this installation by an account that may read its key", and no more.
+There are two. The log's key is the sequencer's alone: it signs what the trail holds. The site's key signs
+reports of whoever may read it, so its signature says "made on this installation by an account that may read
+its key", and no more.
 
-A note is text, an empty line and a line with the key's name and signature. Whoever checks one needs the
-public key from elsewhere: it lies beside the private one, and is printed with each report.
+Whoever checks a note needs the public key from elsewhere: it lies beside the private one, and is printed with
+each report. Its fingerprint is what people compare.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 import secrets
@@ -21,17 +20,16 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from muniment.audit.notes import BadNote, Note, Signature, is_name
+
+__all__ = ["BadNote", "KeyUnusable", "PublicKey", "SigningKey", "signing_key"]
+
 ED25519 = b"\x01"
 PRIVATE = "PRIVATE+KEY"
-MARK = "— "
 
 
 class KeyUnusable(Exception):
     """The key file is missing, damaged, or readable by others; the message says what to do."""
-
-
-class BadNote(Exception):
-    """The note is not signed by that key, or its text was changed."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +53,33 @@ class PublicKey:
             name, identity, encoded = text.strip().split("+", 2)
             data = base64.b64decode(encoded, validate=True)
             key = cls(name, data[1:])
-            if data[:1] != ED25519 or len(key.raw) != 32 or key.id.hex() != identity:
+            if data[:1] != ED25519 or len(key.raw) != 32 or key.id.hex() != identity or not is_name(name):
                 raise ValueError
         except ValueError as error:
             raise KeyUnusable("This is no public key: it looks like NAME+ID+KEY.") from error
         return key
 
+    @property
+    def fingerprint(self) -> str:
+        """What people compare: half of the SHA-256 of kind and key, in groups of four."""
+        digest = hashlib.sha256(ED25519 + self.raw).hexdigest()[:32]
+        return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
+
+    def named(self, name: str) -> PublicKey:
+        """The same key as it signs for a log of that name."""
+        return PublicKey(name, self.raw)
+
     def check(self, note: str) -> str:
         """The text of a note that this key signed. Raises BadNote."""
-        text, _, signatures = note.rpartition("\n\n")
-        text += "\n"
-        for line in signatures.splitlines():
-            name, _, encoded = line.removeprefix(MARK).partition(" ")
-            if not line.startswith(MARK) or name != self.name:
+        parsed = Note.parse(note)
+        for signature in parsed.signatures:
+            if (signature.name, signature.key) != (self.name, self.id):
                 continue
             try:
-                signed = base64.b64decode(encoded, validate=True)
-                if signed[:4] == self.id:
-                    Ed25519PublicKey.from_public_bytes(self.raw).verify(signed[4:], text.encode())
-                    return text
-            except (binascii.Error, InvalidSignature) as error:
+                Ed25519PublicKey.from_public_bytes(self.raw).verify(signature.signed, parsed.text.encode())
+            except InvalidSignature as error:
                 raise BadNote("The signature does not fit: the text was changed after signing.") from error
+            return parsed.text
         raise BadNote("It is not signed by this key.")
 
 
@@ -88,17 +92,20 @@ class SigningKey:
     def public(self) -> PublicKey:
         return PublicKey(self.name, self._private.public_key().public_bytes_raw())
 
+    def named(self, name: str) -> SigningKey:
+        """The same key, to sign for a log of that name."""
+        return SigningKey(name, self._private)
+
     def sign(self, text: str) -> str:
         """The note. `text` ends with a newline and has no empty line at its end."""
         if not text.endswith("\n"):
             raise ValueError("A note's text ends with a newline.")
-        signed = base64.b64encode(self.public.id + self._private.sign(text.encode())).decode()
-        return f"{text}\n{MARK}{self.name} {signed}\n"
+        return str(Note(text, (Signature(self.name, self.public.id, self._private.sign(text.encode())),)))
 
 
-def signing_key(folder: Path) -> SigningKey:
-    """The site's key in `folder`, made when there is none. Raises KeyUnusable."""
-    path = folder / "site.key"
+def signing_key(folder: Path, called: str = "site") -> SigningKey:
+    """The key of that name in `folder`, made when there is none. Raises KeyUnusable."""
+    path = folder / f"{called}.key"
     try:
         if not path.exists():
             _make(path)

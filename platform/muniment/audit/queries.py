@@ -5,30 +5,43 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from muniment.audit import actions as catalogue
 from muniment.audit.actions import CATALOGUE
-from muniment.audit.models import AuditEvent, AuditPrivate, AuditSubject
+from muniment.audit.keys import PublicKey
+from muniment.audit.models import (
+    AuditCheckpoint,
+    AuditEvent,
+    AuditKey,
+    AuditPending,
+    AuditPrivate,
+    AuditSubject,
+)
 from muniment.audit.services import SITE
 from muniment.scope import Scope
 from muniment.wall import within
 
-# The triggers that the migrations `append_only` make, and where each database lists those that are active.
+# Sealing takes a second.
+LATE = timedelta(seconds=30)
+_KEPT = ("audit_event", "audit_leaf", "audit_checkpoint", "audit_key", "audit_pending")
+_REFUSED = {"sqlite": ("update", "delete", "replace"), "postgresql": ("update", "delete", "truncate")}
+# The triggers that migrations make, by name with their tables, and where each database lists those that are
+# active.
 GUARDS = {
-    "sqlite": ("audit_event_no_update", "audit_event_no_delete", "audit_event_no_replace"),
-    "postgresql": ("audit_event_no_update", "audit_event_no_delete", "audit_event_no_truncate"),
+    vendor: {f"{table}_no_{what}": table for table in _KEPT for what in refused}
+    | {"audit_event_queue": "audit_event"}
+    for vendor, refused in _REFUSED.items()
 }
 TRIGGERS = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'",
-    "postgresql": (
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND tgenabled = 'A'"
-    ),
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled = 'A' AND NOT tgisinternal",
 }
 
 
@@ -91,6 +104,33 @@ def guards_missing() -> list[str]:
         cursor.execute(TRIGGERS[connection.vendor])
         there = {row[0] for row in cursor.fetchall()}
     return [name for name in GUARDS[connection.vendor] if name not in there]
+
+
+@dataclass(frozen=True)
+class SealState:
+    """How far a tenant's log is sealed. `late` says that an event waits far longer than sealing takes."""
+
+    sealed: int
+    at: datetime | None
+    waiting: int
+    late: bool
+    fingerprint: str
+
+
+def seal_state(scope: Scope) -> SealState:
+    last = AuditCheckpoint.objects.filter(tenant=scope.tenant).order_by("-size").first()
+    queue = AuditPending.objects.filter(tenant=scope.tenant).order_by("id")
+    oldest = queue.values_list("event", flat=True).first()
+    late = timezone.now() - LATE
+    key = AuditKey.objects.order_by("-made_at").values_list("key", flat=True).first()
+    return SealState(
+        last.size if last else 0,
+        last.made_at if last else None,
+        queue.count(),
+        # One that is gone was removed before its seal.
+        oldest is not None and not trail(scope, TrailFilter(since=late)).filter(pk=oldest).exists(),
+        PublicKey.parse(key).fingerprint if key else "",
+    )
 
 
 def calls_blocked() -> dict[str, Any]:

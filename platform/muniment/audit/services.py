@@ -20,6 +20,8 @@ from uuid_utils.compat import uuid7
 from muniment import __version__
 from muniment.audit.actions import CATALOGUE, Outcome, Stage
 from muniment.audit.errors import AuditUnavailable
+from muniment.audit.macs import MacKeyUnusable, mac
+from muniment.audit.merkle import leaf_hash
 from muniment.audit.models import AuditEvent, AuditPrivate, AuditSubject
 from muniment.scope import Scope
 from muniment.wall import within
@@ -85,7 +87,8 @@ def record(
             event_id=event_id,
             tenant=scope.tenant,
             body=body,
-            leaf_hash=hashlib.sha256(b"\x00" + body).digest(),
+            leaf_hash=leaf_hash(body),
+            row_mac=mac(body),
             action=action,
             stage=stage,
             outcome=outcome,
@@ -106,7 +109,7 @@ def record(
 def _writing() -> Iterator[None]:
     try:
         yield
-    except DatabaseError as error:
+    except (DatabaseError, MacKeyUnusable) as error:
         raise AuditUnavailable("The audit trail cannot be written.") from error
 
 

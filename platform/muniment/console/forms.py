@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from muniment.accounts.models import ROLES, Person
 from muniment.documents.models import Document
 from muniment.scope import Label, Role, Scope
-from muniment.tenancy.models import LABELS, Level, Team
+from muniment.tenancy.models import LABELS, Level, Library, Team
 
 EVERYBODY = "everybody"
 
@@ -97,6 +97,35 @@ class DeleteLibraryForm(forms.Form):
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class FolderForm(forms.Form):
+    path = forms.CharField(
+        label=_("Folder"),
+        max_length=600,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "/srv/shares/contracts"}),
+        help_text=_("Its path on the server, as the upkeep part sees it."),
+    )
+    library = forms.TypedChoiceField(
+        label=_("Library"), coerce=UUID, help_text=_("Who may read it may read what comes in.")
+    )
+    label = forms.TypedChoiceField(
+        label=_("Label of its documents"),
+        choices=LABELS,
+        coerce=int,
+        initial=Label.INTERNAL.value,
+        help_text=_("Who may open a file on the share does not count here."),
+    )
+
+    def __init__(self, libraries: Iterable[Library], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _choose(self, "library").choices = [(str(library.id), library.name) for library in libraries]
+
+
+class ConfirmForm(forms.Form):
+    """How many files whoever confirms was told of."""
+
+    missing = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
 
 
 class CaseForm(forms.Form):

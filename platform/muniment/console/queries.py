@@ -81,6 +81,7 @@ def _process(facts: dict[str, Any]) -> Part:
         "ingest": _("Ingest"),
         "answer": _("Answers"),
         "upkeep": _("Upkeep"),
+        "sequencer": _("Sealing the trail"),
     }
     words = {"up": _("up"), "warning": _("starting"), "down": _("down")}
     state = STATES.get(facts["state"], "down")

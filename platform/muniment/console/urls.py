@@ -1,6 +1,6 @@
 from django.urls import path
 
-from muniment.console import libraries, people, quality, teams, views
+from muniment.console import folders, libraries, people, quality, teams, views
 
 urlpatterns = [
     path("", views.health, name="console"),
@@ -24,6 +24,13 @@ urlpatterns = [
     path("libraries/<uuid:library_id>", libraries.library, name="library-settings"),
     path("libraries/<uuid:library_id>/delete", libraries.delete, name="delete-library"),
     path("libraries/<uuid:library_id>/grants", libraries.grant, name="give-access"),
+    path("folders/", folders.folders, name="folders"),
+    path("folders/map", folders.create, name="map-folder"),
+    path("folders/<uuid:folder_id>", folders.folder, name="folder"),
+    path("folders/<uuid:folder_id>/pause", folders.pause, name="pause-folder"),
+    path("folders/<uuid:folder_id>/resume", folders.resume, name="resume-folder"),
+    path("folders/<uuid:folder_id>/confirm", folders.confirm, name="confirm-folder"),
+    path("folders/<uuid:folder_id>/unmap", folders.unmap, name="unmap-folder"),
     path("quality/", quality.quality, name="quality"),
     path("quality/<uuid:library_id>", quality.library, name="library-quality"),
     path("quality/<uuid:library_id>/keep", quality.keep, name="keep-case"),

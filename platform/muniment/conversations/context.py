@@ -74,6 +74,7 @@ def _nav(scope: Scope, asks: bool, path: str) -> list[dict[str, Any]]:
             (_("People"), reverse("people")),
             (_("Teams"), reverse("teams")),
             (_("Libraries"), reverse("libraries")),
+            (_("Folders"), reverse("folders")),
         ]
     current = max((url for _label, url in pages if path.startswith(url)), key=len, default="")
     return [{"label": label, "url": url, "current": url == current, "count": None} for label, url in pages]

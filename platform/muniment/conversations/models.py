@@ -68,7 +68,9 @@ class Turn(models.Model):
     """A question and its answer.
 
     `timings` are seconds: search, queue, first_token, total. `receipt` holds what the answer rests on:
-    hashes, parameters, passages. `left_out` counts passages found that did not fit the prompt budget.
+    hashes, parameters, passages. `statements` is what was found about each sentence of the answer, see
+    `statements.py`; empty where sentences were not checked. `left_out` counts
+    passages found that did not fit the prompt budget.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -84,6 +86,7 @@ class Turn(models.Model):
     left_out = models.PositiveIntegerField(default=0)
     timings = models.JSONField(default=dict)
     receipt = models.JSONField(default=dict)
+    statements = models.JSONField(default=dict)
     intent = models.UUIDField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
@@ -96,7 +99,8 @@ class Source(models.Model):
     """A passage found for a turn, number `n` in it, with the sentence that fits best.
 
     The text is the passage's; `best_start` and `best_end` are offsets in it. `given` when it was in the
-    prompt, `cited` once the answer names it.
+    prompt, `cited` once a sentence of the answer rests on it. `alike` has the ids of passages that say the
+    same.
     """
 
     tenant = models.UUIDField()
@@ -111,6 +115,7 @@ class Source(models.Model):
     best_end = models.PositiveIntegerField()
     given = models.BooleanField(default=False)
     cited = models.BooleanField(default=False)
+    alike = models.JSONField(default=list)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["turn", "n"], name="source_number_once")]

@@ -78,12 +78,14 @@ def turn(scope: Scope, turn: UUID) -> Turn:
 class SeenSource:
     """A source as a person may see it now; `passage` is None when it is gone or no longer open to them.
 
-    `page_label` is what the document itself calls the page: "iv", "Costs".
+    `page_label` is what the document itself calls the page: "iv", "Costs". `alike` are the passages that say
+    the same and are open to them, each with its page's label.
     """
 
     source: Source
     passage: Passage | None
     page_label: str = ""
+    alike: tuple[tuple[Passage, str], ...] = ()
 
     @property
     def best(self) -> str:
@@ -99,14 +101,15 @@ def sources_of_turns(scope: Scope, turns: Iterable[Turn]) -> dict[UUID, list[See
     """The same for many turns, in three queries."""
     found: dict[UUID, list[SeenSource]] = {turn.id: [] for turn in turns}
     sources = list(Source.objects.filter(tenant=scope.tenant, turn__in=found).order_by("turn", "n"))
-    rows = Passage.objects.filter(
-        pk__in={source.passage for source in sources}, version__document__in=visible_documents(scope)
-    )
+    alike = {source.pk: [UUID(id) for id in source.alike] for source in sources}
+    wanted = {source.passage for source in sources}.union(*alike.values())
+    rows = Passage.objects.filter(pk__in=wanted, version__document__in=visible_documents(scope))
     open_now = {passage.id: passage for passage in rows.select_related("version__document__library")}
     labels = page_labels(open_now.values())
     for source in sources:
         passage = open_now.get(source.passage)
-        found[source.turn_id].append(SeenSource(source, passage, labels.get(source.passage, "")))
+        others = tuple((open_now[id], labels.get(id, "")) for id in alike[source.pk] if id in open_now)
+        found[source.turn_id].append(SeenSource(source, passage, labels.get(source.passage, ""), others))
     return found
 
 

@@ -14,11 +14,15 @@ from html import escape
 from typing import Any
 
 import nh3
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
+
+from muniment.conversations.statements import Statement, Verdict
 
 CITATION = re.compile(r"([ \t]*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 EXCERPT_CHARACTERS = 240
@@ -30,6 +34,20 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e01ef\ud800-\udfff]"
 )
+# A pair of brackets that nothing else needs, punctuation to Markdown, marks where statements begin and end.
+_OPEN, _CLOSE = "\u2e28", "\u2e29"
+_PLACES = re.compile(f"[{_OPEN}{_CLOSE}]")
+_PLACE = re.compile(rf"{_OPEN}(\d+){_CLOSE}|{_CLOSE}(\d+){_OPEN}")
+_LEAD = re.compile(r"\s*(?:(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>)\s+|\|\s*)*")
+_TAIL = re.compile(r"(?:\s|\|)*$")
+DOUBTS: dict[str, str | Promise] = {
+    "number": gettext_lazy("a number is not in the passages"),
+    "unit": gettext_lazy("a unit is another in the passages"),
+    "code": gettext_lazy("a code is not in the passages"),
+    "name": gettext_lazy("a name is not in the passages"),
+    "negation": gettext_lazy("the passage may say the opposite"),
+}
+_CLASSES = {"cite", "weak", "pill weak", "pill bad"}
 _TAGS = {
     *("p", "br", "hr", "blockquote", "pre", "h3", "h4", "h5", "h6", "ul", "ol", "li"),
     *("table", "thead", "tbody", "tr", "th", "td"),
@@ -51,13 +69,30 @@ class Excerpt:
     after: str
 
 
-def answer_html(text: str, sources: Mapping[int, str]) -> str:
+def answer_html(text: str, sources: Mapping[int, str], statements: Sequence[Statement] = ()) -> str:
     """Safe HTML of an answer. `sources` maps each number that may be cited to its address, "" for none.
 
-    Numbers that are not among them are dropped: a model made them up.
+    Each of `statements` is followed by the sources it was found to rest on and, where that is little, by what
+    is wrong; then the model's own numbers are dropped. Without any these stay, but for numbers that are not
+    among the sources: a model made them up.
     """
-    rendered = _markdown().render(_UNSEEN.sub("", text), {"sources": dict(sources)})
+    marked = _with_places(_PLACES.sub("", text) if not statements else text, statements)
+    env = {"sources": dict(sources), "statements": list(statements)}
+    rendered = _PLACE.sub("", _markdown().render(_UNSEEN.sub("", marked), env))
     return _cleaned(rendered, frozenset(filter(None, sources.values())))
+
+
+def _with_places(text: str, statements: Sequence[Statement]) -> str:
+    """Puts a mark where each statement begins, behind what Markdown has at the start of a line, and ends."""
+    pieces, at = [], 0
+    for number, statement in enumerate(statements):
+        begins = _LEAD.match(text, statement.start, statement.end)
+        start = begins.end() if begins else statement.start
+        end = statement.end - len(_TAIL.search(text[start : statement.end])[0])  # type: ignore[index]  # may be ""
+        pieces += [_PLACES.sub(" ", text[at:start]), f"{_OPEN}{number}{_CLOSE}"]
+        pieces += [_PLACES.sub(" ", text[start:end]), f"{_CLOSE}{number}{_OPEN}"]
+        at = end
+    return "".join([*pieces, _PLACES.sub(" ", text[at:])])
 
 
 def excerpt(text: str, start: int, end: int, limit: int = EXCERPT_CHARACTERS) -> Excerpt:
@@ -115,7 +150,28 @@ def _text_with_citations(
         return found[1] + " ".join(chips) if chips else ""
 
     # Escaping leaves brackets and digits alone, so numbers can be found after it.
-    return CITATION.sub(link, escape(tokens[at].content))
+    escaped = escape(tokens[at].content)
+    if not env["statements"]:
+        return CITATION.sub(link, escaped)
+    return _PLACE.sub(lambda found: _at_place(found, env), CITATION.sub("", escaped))
+
+
+def _at_place(found: re.Match[str], env: Any) -> str:
+    """What stands where a statement begins or ends."""
+    number = int(found[1] or found[2])
+    statement: Statement = env["statements"][number]
+    doubtful = statement.verdict != Verdict.SUPPORTED
+    if found[1]:
+        return '<span class="weak">' if doubtful else ""
+    chips = [_chip(n, env["sources"][n]) for n in statement.sources if n in env["sources"]]
+    behind = [*chips, _doubt(statement)] if doubtful else chips
+    return ("</span>" if doubtful else "") + "".join(f" {piece}" for piece in behind)
+
+
+def _doubt(statement: Statement) -> str:
+    weak = statement.verdict == Verdict.WEAK
+    words = DOUBTS.get(statement.reason) or (_("weakly supported") if weak else _("not supported"))
+    return f'<span class="pill {"weak" if weak else "bad"}">{escape(str(words))}</span>'
 
 
 def _chip(n: int, url: str) -> str:
@@ -143,7 +199,7 @@ def _own_values(urls: frozenset[str]) -> Callable[[str, str, str], str | None]:
         if name == "href":
             return value if value in urls else None
         if name == "class":
-            return value if value == "cite" else None
+            return value if value in _CLASSES else None
         return value
 
     return keep

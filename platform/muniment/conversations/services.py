@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from muniment.conversations.models import (
     Turn,
     TurnState,
 )
+from muniment.conversations.statements import Statement, cited, stored
 from muniment.documents.queries import document_counts, visible_documents
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Kind
@@ -193,13 +194,13 @@ def end_answer(
     turn: Turn,
     state: TurnState,
     answer: str,
-    cited: Iterable[int] = (),
+    statements: Sequence[Statement] = (),
     timings: Mapping[str, float] | None = None,
     receipt: Mapping[str, Any] | None = None,
     error_code: str = "",
 ) -> None:
     """Store how a turn ended, with the outcome event. Raises `Conflict` where it has ended already."""
-    turn.sources.filter(n__in=list(cited)).update(cited=True)
+    turn.sources.filter(n__in=cited(statements)).update(cited=True)
     salt = turn.receipt.get("salt") or os.urandom(16).hex()
     move_turn(
         turn,
@@ -207,6 +208,7 @@ def end_answer(
         answer=answer,
         timings={**turn.timings, **(timings or {})},
         receipt={**(receipt or {}), "salt": salt},
+        statements=stored(statements),
         error_code=error_code,
         finished_at=timezone.now(),
     )

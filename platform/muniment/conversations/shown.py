@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from muniment.conversations.queries import (
     sources_of_turns,
 )
 from muniment.conversations.rendering import answer_html, excerpt
+from muniment.conversations.statements import Statement, Verdict, read
+from muniment.documents.models import Passage
 from muniment.documents.presentation import short_page_name
 from muniment.documents.queries import visible_documents
 from muniment.documents.viewer import PDF
@@ -46,7 +48,10 @@ ERROR = gettext_lazy(
 
 @dataclass(frozen=True)
 class Source:
-    """A card. Without `url` the passage was deleted, or is no longer open to this person."""
+    """A card. Without `url` the passage was deleted, or is no longer open to this person.
+
+    `also` says where else the same stands.
+    """
 
     n: int
     document_name: str = ""
@@ -57,6 +62,7 @@ class Source:
     after: str = ""
     url: str = ""
     current: bool = False
+    also: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
     unseen = not seen and row.state not in {TurnState.NOT_IN_DOCUMENTS, TurnState.ANSWERED, TurnState.WEAK}
     cards = [_source(row, source) for source in seen]
     given = {source.source.n for source in seen if source.source.given}
+    statements = read(row.statements)
     feedback = getattr(row, "feedback", None)
     return Turn(
         id=row.id,
@@ -145,8 +152,10 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         seconds=row.timings.get("search"),
         sources=None if unseen else cards,
         nearest=row.state == TurnState.NOT_IN_DOCUMENTS,
-        answer_html=answer_html(row.answer, {card.n: card.url for card in cards if card.n in given}),
-        coverage=_coverage(seen) if given and not running else None,
+        answer_html=answer_html(
+            row.answer, {card.n: card.url for card in cards if card.n in given}, statements
+        ),
+        coverage=_coverage(seen, statements) if given and not running else None,
         left_out=row.left_out,
         model_name=row.model if row.answer else "",
         error=ERRORS.get(row.error_code, ERROR),
@@ -170,12 +179,13 @@ def _source(row: TurnRow, seen: SeenSource) -> Source:
     return Source(
         n=source.n,
         document_name=passage.version.document.name,
-        page_label=_page(seen),
+        page_label=_page(passage, seen.page_label),
         heading=passage.heading,
         before=words.before,
         best=words.best,
         after=words.after,
         url=source_url(row, seen),
+        also=[_where(other, label) for other, label in seen.alike],
     )
 
 
@@ -183,19 +193,26 @@ def source_url(row: TurnRow, seen: SeenSource) -> str:
     return reverse("turn-source", args=[row.id, seen.source.n])
 
 
-def _page(seen: SeenSource) -> str:
+def _page(passage: Passage, label: str) -> str:
     """Where in the document; a text of one piece has no pages to speak of."""
-    if seen.passage is None or not seen.page_label:
+    version = passage.version
+    if not label or (version.page_count == 1 and label == "1" and version.media_type != PDF):
         return ""
-    version = seen.passage.version
-    if version.page_count == 1 and seen.page_label == "1" and version.media_type != PDF:
-        return ""
-    return short_page_name(version.media_type, seen.page_label)
+    return short_page_name(version.media_type, label)
 
 
-def _coverage(seen: Iterable[SeenSource]) -> Coverage:
+def _where(passage: Passage, label: str) -> str:
+    return ", ".join(filter(None, (passage.version.document.name, _page(passage, label))))
+
+
+def _coverage(seen: Iterable[SeenSource], statements: Sequence[Statement]) -> Coverage:
     given = [source.source for source in seen if source.source.given]
-    return Coverage(passages=len(given), documents=len({source.document for source in given}))
+    return Coverage(
+        passages=len(given),
+        documents=len({source.document for source in given}),
+        sentences=len(statements),
+        supported=sum(statement.verdict == Verdict.SUPPORTED for statement in statements),
+    )
 
 
 def place_names(scope: Scope, conversations: Iterable[ConversationRow]) -> Mapping[UUID, str]:

@@ -18,7 +18,15 @@ from muniment.accounts.requests import scope_of_request, wants_part
 from muniment.audit import actions
 from muniment.audit.actions import CHANGES, Outcome
 from muniment.audit.models import AuditEvent
-from muniment.audit.queries import TrailFilter, event, events_before, guards_missing, trail
+from muniment.audit.queries import (
+    SealState,
+    TrailFilter,
+    event,
+    events_before,
+    guards_missing,
+    seal_state,
+    trail,
+)
 from muniment.audit.services import record_alone
 from muniment.desk.forms import TrailForm
 from muniment.desk.queries import require_officer, rows
@@ -66,6 +74,19 @@ def _state_of_trail(scope: Scope, newest: list[AuditEvent]) -> dict[str, object]
                 "Have the site administrator find out who took it away, and keep a backup as evidence."
             ),
         }
+    seal = seal_state(scope)
+    if seal.late:
+        return {
+            "whole": False,
+            "title": _("Events wait for their seal"),
+            "text": ngettext(
+                "%(n)s event waits: the part that seals the trail does not run, or found it changed. ",
+                "%(n)s events wait: the part that seals the trail does not run, or found it changed. ",
+                seal.waiting,
+            )
+            % {"n": thousands(seal.waiting)}
+            + _("Have the site administrator look at its log and run `manage.py audit verify`."),
+        }
     count = trail(scope, TrailFilter()).count()
     last = ago(newest[0].occurred_at) if newest else "–"
     text = ngettext("%(n)s event, the last %(last)s.", "%(n)s events, the last %(last)s.", count)
@@ -74,8 +95,17 @@ def _state_of_trail(scope: Scope, newest: list[AuditEvent]) -> dict[str, object]
         "title": _("The trail is being kept"),
         "text": text % {"n": thousands(count), "last": last}
         + " "
-        + _("The database refuses to change or remove any of them."),
+        + _("The database refuses to change or remove any of them.")
+        + _words_of_seal(seal),
     }
+
+
+def _words_of_seal(seal: SealState) -> str:
+    if seal.at is None:
+        return ""
+    words = {"n": thousands(seal.sealed), "last": ago(seal.at), "key": seal.fingerprint}
+    text = ngettext("%(n)s is sealed, the last %(last)s", "%(n)s are sealed, the last %(last)s", seal.sealed)
+    return " " + (text + _("; the key of the log has the fingerprint %(key)s.")) % words
 
 
 def _facts(scope: Scope) -> list[dict[str, object]]:

@@ -85,6 +85,7 @@ MESSAGES: dict[str, Message] = {
     ),
 }
 WARNINGS: dict[str, str | Promise] = {
+    "attachment_not_read": _("This attachment could not be read and is not searched: %(detail)s."),
     "pages_not_read": _("These pages could not be read and are not searched: %(detail)s."),
 }
 UNKNOWN = Message(

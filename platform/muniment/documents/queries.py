@@ -189,30 +189,47 @@ def published_passages(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Passage]
 
 @dataclass(frozen=True)
 class Published:
-    """What is published of a document, and under which file name and title."""
+    """What is published of a document, in how many passages, and under which file name and title."""
 
     version: UUID
     names: str
+    passages: int
 
 
 def published_as(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, Published]:
     """The published ones among `documents` that this scope may read."""
     rows = visible_documents(scope).filter(pk__in=list(documents), current__state=VersionState.PUBLISHED)
-    found = rows.values_list("pk", "current", "name", "title")
+    found = rows.values_list("pk", "current", "name", "title", "current__passage_count")
     return {
-        pk: Published(current, f"{name} {title}".strip()) for pk, current, name, title in found if current
+        pk: Published(current, f"{name} {title}".strip(), passages)
+        for pk, current, name, title, passages in found
+        if current
     }
 
 
-def published_names(scope: Scope, documents: Iterable[UUID]) -> dict[UUID, str]:
-    """File name and title of the published documents among `documents` that this scope may read."""
-    return {pk: document.names for pk, document in published_as(scope, documents).items()}
-
-
-def languages(scope: Scope) -> set[str]:
-    """The languages of what is published in the tenant, by their codes; "" for texts of none that is sure."""
+def languages(scope: Scope, libraries: Iterable[UUID]) -> set[str]:
+    """The languages of what is published in these libraries, by their codes; "" for texts of none that is
+    sure."""
     published = Version.objects.filter(tenant=scope.tenant, state=VersionState.PUBLISHED)
+    published = published.filter(document__library__in=list(scope.libraries & frozenset(libraries)))
     return set(published.values_list("language", flat=True).distinct())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a passage stands: it is number `ordinal`, from 0, of a version's passages."""
+
+    version: UUID
+    ordinal: int
+    of: int
+
+
+def places_of(scope: Scope, published: Iterable[Published], passages: Iterable[UUID]) -> dict[UUID, Place]:
+    """Where those among `passages` stand that are of what is published; what is shown is asked for anew."""
+    counts = {one.version: one.passages for one in published}
+    rows = Passage.objects.filter(tenant=scope.tenant, pk__in=list(passages))
+    found = rows.values_list("pk", "version", "ordinal")
+    return {pk: Place(version, at, counts[version]) for pk, version, at in found if version in counts}
 
 
 def texts_of(scope: Scope, passages: Iterable[UUID]) -> dict[UUID, str]:

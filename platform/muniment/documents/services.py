@@ -36,17 +36,23 @@ from muniment.tenancy.queries import library_to_administer, readable_libraries
 from muniment.tenancy.services import close_library
 
 
-def add_version(scope: Scope, library: Library, name: str, sha256: str, size: int) -> Document:
+def add_version(
+    scope: Scope, library: Library, name: str, sha256: str, size: int, label: int | None = None
+) -> Document:
     """In the open transaction: a document, or the next version of the one with this name, and its job.
 
-    Bytes that are the newest version's already change nothing.
+    Bytes that are the newest version's already change nothing. A new document gets `label`, or the library's.
     """
     if library.id not in scope.contributes:
         raise Forbidden(_("You may read this library but not add to it."))
     document = Document.objects.filter(library=library, name=name, deleted_at=None).first()
     if document is None:
         document = Document.objects.create(
-            tenant=scope.tenant, library=library, name=name, label=library.label, added_by=scope.person
+            tenant=scope.tenant,
+            library=library,
+            name=name,
+            label=library.label if label is None else label,
+            added_by=scope.person,
         )
     else:
         require_free_name(scope, library.id, name)

@@ -45,7 +45,7 @@ def begin(scope: Scope, library: UUID, name: str, size: int, replaces: UUID | No
         raise Forbidden(_("You may read this library but not add to it."))
     document = _to_replace(scope, library, name, replaces) if replaces else None
     require_free_name(scope, library, document.name if document else name)
-    _check_size(size)
+    check_size(size)
     found = readable_libraries(scope).get(pk=library)
     return Upload.objects.create(
         tenant=scope.tenant, person=scope.person, library=found, name=name, size=size, replaces=document
@@ -61,7 +61,8 @@ def _to_replace(scope: Scope, library: UUID, name: str, replaces: UUID) -> Docum
     return document
 
 
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """Raises `EmptyFile`, `UploadTooLarge` or `NoRoom`."""
     if size <= 0:
         raise EmptyFile
     if size > settings.UPLOAD_LIMIT_BYTES:

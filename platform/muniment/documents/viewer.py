@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -289,10 +289,15 @@ async def original(request: HttpRequest, version_id: UUID) -> StreamingHttpRespo
     version = await sync_to_async(_open_original)(scope, version_id)
     response = StreamingHttpResponse(_bytes_of(scope, version), content_type="application/octet-stream")
     response.headers["Content-Length"] = str(version.size)
-    response.headers["Content-Disposition"] = str(content_disposition_header(True, version.document.name))
+    response.headers["Content-Disposition"] = str(content_disposition_header(True, _file_name(version)))
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
+
+
+def _file_name(version: Version) -> str:
+    """Without the folder that names have which came from one."""
+    return PurePosixPath(version.document.name).name
 
 
 def _open_original(scope: Scope, version_id: UUID) -> Version:

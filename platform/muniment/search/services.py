@@ -23,11 +23,15 @@ AROUND = 200
 
 @dataclass(frozen=True)
 class Found:
-    """A passage, the sentence in it that fits best and what to mark, as offsets in its text."""
+    """A passage, the sentence in it that fits best and what to mark, as offsets in its text.
+
+    `alike` are passages that say the same.
+    """
 
     passage: Passage
     best: tuple[int, int]
     marks: list[tuple[int, int]]
+    alike: list[Passage]
 
     def snippet(self) -> list[tuple[str, bool]]:
         """The best sentence and what stands around it, in pieces, each marked or not."""
@@ -102,11 +106,17 @@ def search(scope: Scope, asked: Asked, narrowing: Narrowing, page: int = 1) -> R
 
 def _found(scope: Scope, hits: list[dict[str, Any]]) -> list[Found]:
     """The worker may be late: what may be seen is told by the database now."""
-    passages = published_passages(scope, [UUID(hit["passage"]) for hit in hits])
+    asked = [(UUID(hit["passage"]), [UUID(id) for id in hit["alike"]], hit) for hit in hits]
+    passages = published_passages(scope, [id for first, others, _hit in asked for id in (first, *others)])
     return [
-        Found(passages[id], tuple(hit["best"]), [tuple(mark) for mark in hit["marks"]])
-        for hit in hits
-        if (id := UUID(hit["passage"])) in passages
+        Found(
+            passages[first],
+            tuple(hit["best"]),
+            [tuple(mark) for mark in hit["marks"]],
+            [passages[id] for id in others if id in passages],
+        )
+        for first, others, hit in asked
+        if first in passages
     ]
 
 

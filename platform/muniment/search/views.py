@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 
 from muniment.accounts.requests import scope_of_request, wants_part
 from muniment.documents import queries
+from muniment.documents.models import Passage
 from muniment.documents.presentation import short_page_name
 from muniment.documents.viewer import Cited, page_url
 from muniment.pages.errors import Unavailable
@@ -141,7 +142,8 @@ def _address(request: HttpRequest, **changes: str) -> str:
 
 
 def _groups(request: HttpRequest, found: Results, narrowing: Narrowing) -> list[dict[str, Any]]:
-    labels = queries.page_labels(one.passage for group in found.groups for one in group.passages)
+    shown = [one for group in found.groups for one in group.passages]
+    labels = queries.page_labels(passage for one in shown for passage in (one.passage, *one.alike))
     return [_group(request, group, narrowing, labels) for group in found.groups]
 
 
@@ -155,17 +157,28 @@ def _group(
         "label": document.label,
         "library": "" if narrowing.libraries else document.library.name,
         "published": group.passages[0].passage.version.published_at,
-        "passages": [_card(one, labels[one.passage.id]) for one in group.passages],
+        "passages": [_card(one, labels) for one in group.passages],
         "more": group.more,
         "more_url": _address(request, document=str(document.id)) if group.more else "",
     }
 
 
-def _card(found: Found, label: str) -> dict[str, Any]:
+def _card(found: Found, labels: dict[UUID, str]) -> dict[str, Any]:
     passage, version = found.passage, found.passage.version
     return {
-        "page_label": short_page_name(version.media_type, label),
+        "page_label": short_page_name(version.media_type, labels[passage.id]),
         "heading": passage.heading,
         "snippet": found.snippet(),
         "url": page_url(version, passage.page, Cited(passage, *found.best)),
+        "alike": [_place(other, labels[other.id]) for other in found.alike],
+    }
+
+
+def _place(passage: Passage, label: str) -> dict[str, str]:
+    """Where a passage that says the same stands."""
+    version = passage.version
+    return {
+        "name": version.document.name,
+        "page_label": short_page_name(version.media_type, label),
+        "url": page_url(version, passage.page, Cited(passage)),
     }

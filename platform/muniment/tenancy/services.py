@@ -61,6 +61,18 @@ def system_scope(tenant: UUID, request_id: str = "") -> Scope:
     return Scope(tenant=tenant, origin=Origin(kind="system", request_id=request_id))
 
 
+def library_scope(library: Library, request_id: str = "") -> Scope:
+    """For work of the system itself on one library: it adds to it and takes out, whatever the labels are."""
+    only = frozenset({library.id})
+    return Scope(
+        tenant=library.tenant_id,
+        libraries=only,
+        contributes=only,
+        clearance=Label.SECRET,
+        origin=Origin(kind="system", request_id=request_id),
+    )
+
+
 @transaction.atomic
 def create_tenant(slug: str, name: str) -> Tenant:
     tenant = Tenant.objects.create(slug=slug, name=name)

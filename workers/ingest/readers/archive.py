@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from pathlib import Path
 from xml.parsers import expat
 
 from workers.ingest.errors import BrokenFile, Encrypted, TooLarge
+from workers.ingest.readers import File
 
 MAX_MEMBERS = 10_000
 # Office XML repeats itself and packs well, but not like this; small files may.
@@ -16,16 +16,16 @@ ENCRYPTED_BIT = 0x1
 CHUNK = 16 * 1024
 
 
-def check(path: Path, max_unpacked: int) -> list[str]:
+def check(file: File, max_unpacked: int) -> list[str]:
     """Names of the members. Raises TooLarge, Encrypted, BrokenFile (also for a DTD, which only bombs have).
 
     `zipfile` never unpacks more than the size a member declares, so the declared sizes can be trusted.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with file.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
             unpacked = sum(member.file_size for member in members)
-            ratio = unpacked / max(path.stat().st_size, 1)
+            ratio = unpacked / max(stream.seek(0, 2), 1)
             if unpacked > max_unpacked or (unpacked > RATIO_FROM and ratio > MAX_RATIO):
                 raise TooLarge(limit=f"{max_unpacked // 2**20} MB")
             if len(members) > MAX_MEMBERS:

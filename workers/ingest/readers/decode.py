@@ -8,6 +8,7 @@ import re
 from charset_normalizer import from_bytes
 
 from workers.ingest.readers import euc_tw
+from workers.ingest.readers.language import likeliest_language
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -18,6 +19,8 @@ BOMS = (
 )
 SAMPLE = 256 * 1024
 EAST_EUROPEAN = frozenset({"cp1250", "iso8859_2", "iso8859_4", "iso8859_10", "iso8859_16"})
+# What is written with them, in ISO 639-1.
+EASTERN = frozenset(["bs", "cs", "et", "hr", "hu", "lt", "lv", "pl", "ro", "sh", "sk", "sl", "sq", "sr"])
 # Never met in files of today, but easily mistaken for those that are.
 UNLIKELY = [
     "mac_cyrillic",
@@ -91,8 +94,16 @@ def _utf32(sample: bytes) -> str | None:
     return None
 
 
+def _utf16(sample: bytes) -> str | None:
+    """The encoding of UTF-16 without a mark: of text that is mostly Latin the high bytes are zero."""
+    big, little = sample[0::2].count(0), sample[1::2].count(0)
+    if max(big, little) * 5 <= len(sample) or min(big, little) * 20 > max(big, little):
+        return None
+    return "utf-16-be" if big > little else "utf-16-le"
+
+
 def _guessed(data: bytes) -> str | None:
-    if wide := _utf32(data[:SAMPLE]):
+    if wide := _utf32(data[:SAMPLE]) or _utf16(data[:SAMPLE]):
         return data.decode(wide, "replace")
     # A long text is judged by its beginning; cut at a line so that no character is halved.
     sample = data if len(data) <= SAMPLE else data[: data.rfind(b"\n", 0, SAMPLE) + 1] or data[:SAMPLE]
@@ -108,6 +119,10 @@ def _guessed(data: bytes) -> str | None:
         return None
     encoding = best.encoding
     if encoding in EAST_EUROPEAN:
+        # The West's bytes make sense there, too: only the language that comes out tells them apart.
+        seen = likeliest_language(sample.decode(encoding, "replace"))
+        if seen and seen not in EASTERN and (text := _strictly(data, "cp1252")) is not None:
+            return text
         # Alike but for some letters; Windows' own has letters and quotation marks where ISO's has controls.
         encoding = "cp1250" if any(0x80 <= byte < 0xA0 for byte in sample) else "iso8859_2"
     return data.decode(encoding, "replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from docx import Document
@@ -15,7 +14,7 @@ from docx.text.paragraph import Paragraph
 from lxml import etree
 
 from workers.ingest.document import ReadDocument
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.text import HEADING_STYLE
 from workers.ingest.readers.xml import parse
@@ -25,28 +24,55 @@ MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.doc
 WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:smartTag")}
 TEXT_PARTS = {qn("w:t"), qn("w:tab"), qn("w:br"), qn("w:cr"), qn("w:noBreakHyphen")}
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+BOX = qn("w:txbxContent")
 NOTES = ("/footnotes", "/endnotes")
 MAX_NESTING = 8
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
-    with path.open("rb") as stream:
+    with file.open("rb") as stream:
         document = Document(stream)
     # Older programs' copy of drawn text, which would be read twice.
     for fallback in list(document.element.body.iter(FALLBACK)):
         fallback.getparent().remove(fallback)
     builder = Builder(MEDIA_TYPE)
     builder.page()
-    for kind, element in _body(document.element.body):
-        if kind == "p":
-            _paragraph(builder, Paragraph(element, document))
-        else:
-            _table(builder, Table(element, document), 0)
+    for part in _margins(document, "header"):
+        _add(builder, part.element, document)
+    _add(builder, document.element.body, document)
+    for part in _margins(document, "footer"):
+        _add(builder, part.element, document)
     for paragraphs in _notes(document):
         builder.block("paragraph", "\n".join(map(_text, paragraphs)))
     progress(1, 1)
     return builder.finish(_title(document))
+
+
+def _add(builder: Builder, parent: Any, document: DocumentType) -> None:
+    for kind, element in _body(parent):
+        boxes = list(element.iter(BOX))
+        for box in boxes:  # drawn beside the text or over it, not within its words
+            box.getparent().remove(box)
+        if kind == "p":
+            _paragraph(builder, Paragraph(element, document))
+        else:
+            _table(builder, Table(element, document), 0)
+        for box in boxes:
+            _add(builder, box, document)
+
+
+def _margins(document: DocumentType, name: str) -> list[Any]:
+    """The headers or footers that pages show, each once."""
+    shown = {"default", "even"} if document.settings.odd_and_even_pages_header_footer else {"default"}
+    parts: dict[str, Any] = {}
+    for section in document.element.body.iter(qn("w:sectPr")):
+        kinds = shown | ({"first"} if section.find(qn("w:titlePg")) is not None else set())
+        for reference in section.iterchildren(qn(f"w:{name}Reference")):
+            part = document.part.related_parts.get(reference.get(qn("r:id")))
+            if reference.get(qn("w:type"), "default") in kinds and hasattr(part, "element"):
+                parts.setdefault("".join(_text(part.element).split()), part)
+    return list(parts.values())
 
 
 def _notes(document: DocumentType) -> Iterator[list[Any]]:

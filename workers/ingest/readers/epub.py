@@ -5,14 +5,13 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import unquote
 
 from lxml import etree
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile, EmptyFile, Encrypted
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress, contents
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.html import add_html
 from workers.ingest.readers.xml import TITLE, parse
@@ -22,9 +21,9 @@ CONTAINER = "META-INF/container.xml"
 PAGES = ("application/xhtml+xml", "text/html")
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     """Raises Encrypted for a book with a lock on its use, BrokenFile."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(contents(file)) as archive:
         names = set(archive.namelist())
         if "META-INF/rights.xml" in names:
             raise Encrypted

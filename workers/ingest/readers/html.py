@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from lxml import etree, html
 
 from workers.ingest.document import BlockKind, ReadDocument
 from workers.ingest.errors import BrokenFile, EmptyFile
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.decode import decode
 
@@ -35,10 +34,10 @@ SUPERSETS = {
 }
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
     builder = Builder("text/html")
-    title = add_html(builder, path.read_bytes())
+    title = add_html(builder, file.read_bytes())
     progress(1, 1)
     return builder.finish(title)
 
@@ -119,12 +118,11 @@ class _Walk:
 
     def _row(self, root: etree._Element) -> None:
         self._close()
-        cells = [child for child in root if child.tag in ("td", "th")]
-        if any(cell.find(".//table") is not None for cell in cells):  # a table used for layout
-            for cell in cells:
-                self._block(cell, "paragraph", 0)
+        # A table used for layout has tables in its cells, or, where tags are missing, beside them.
+        if root.find(".//table") is not None:
+            self._block(root, "paragraph", 0)
         else:
-            self.builder.row(_cell_text(cell) for cell in cells)
+            self.builder.row(_cell_text(cell) for cell in root if cell.tag in ("td", "th"))
 
     def _close(self) -> None:
         self.builder.block(self.kind, "".join(self.text), self.level)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile, LooksLikeAScan, TooLarge
-from workers.ingest.readers import Progress, ocr
+from workers.ingest.readers import File, Progress, contents, ocr
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.page_layout import arrange
 from workers.ingest.readers.page_lines import Line
@@ -20,25 +19,25 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 120_000_000
 # What programs write that know no resolution: nobody scans so coarsely.
 LEAST_DOTS_PER_INCH = 100
-COARSE, GROWTH = 150, 2.0
+COARSE, ENOUGH = 150, 225
 # Width of a page in inches, for a picture that says nothing usable of its size.
 USUAL_WIDTH = 8.27
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     """Raises LooksLikeAScan where there is no recognition, TooLarge, BrokenFile, EmptyFile."""
     if not ocr.recogniser.available:
         raise LooksLikeAScan
-    with opened(path) as picture:
+    with opened(file) as picture:
         return _read(picture, progress)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(file: File) -> Iterator[Image.Image]:
     """The picture, while it is worked on. Raises TooLarge, BrokenFile, for what is found meanwhile, too."""
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice as much
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(contents(file), formats=FORMATS) as picture:
             yield picture
     except Image.DecompressionBombError as error:
         raise TooLarge(limit=f"{MAX_PIXELS // 1_000_000} million pixels") from error
@@ -87,11 +86,11 @@ def _prepared(picture: Image.Image) -> tuple[Image.Image, float]:
     told = float(picture.info.get("dpi", (0, 0))[0] or 0)
     dots = told if told >= LEAST_DOTS_PER_INCH else frame.width / USUAL_WIDTH
     # Coarse letters are recognised better when they are drawn larger.
-    factor = GROWTH if dots < COARSE else 1.0
+    factor = ENOUGH / dots if dots < COARSE else 1.0
     factor = min(factor, (ocr.MAX_PIXELS / (frame.width * frame.height)) ** 0.5)
     if factor != 1:
         before = frame.width
         size = max(1, int(frame.width * factor)), max(1, int(frame.height * factor))
-        frame = frame.resize(size, Image.Resampling.BICUBIC)
+        frame = frame.resize(size, Image.Resampling.LANCZOS)
         dots *= frame.width / before
     return frame, dots / ocr.POINTS_PER_INCH

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from workers.ingest.document import BlockKind, ReadDocument
 from workers.ingest.errors import EmptyFile
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.html import add_html
 from workers.ingest.readers.plain import text_of
@@ -20,11 +19,11 @@ from workers.ingest.readers.text import clean
 LISTS = ("bullet_list_open", "ordered_list_open"), ("bullet_list_close", "ordered_list_close")
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
     builder = Builder("text/markdown")
     title = ""
-    tokens = iter(MarkdownIt("commonmark").enable("table").parse(clean(text_of(path))))
+    tokens = iter(MarkdownIt("commonmark").enable("table").parse(clean(text_of(file))))
     kind: BlockKind = "paragraph"
     level = depth = 0
     for token in tokens:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from oxmsg import Message
+from oxmsg.attachment import Attachment
 
 from workers.ingest.document import ReadDocument
-from workers.ingest.readers import Progress
+from workers.ingest.errors import Encrypted
+from workers.ingest.readers import File, Progress, contents
+from workers.ingest.readers.attached import add_attached
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.html import add_html
 from workers.ingest.readers.plain import EMPTY_LINES
@@ -16,17 +17,24 @@ from workers.ingest.readers.text import clean, one_line
 MEDIA_TYPE = "application/vnd.ms-outlook"
 # Properties of a recipient: whether in To, Cc or Bcc.
 RECIPIENT_TYPE = 0x0C15
-TO, CC = 1, 2
+TO, CC, BCC = 1, 2, 3
+# The body as a page, in bytes; and of an attachment the id by which that page shows it.
+PAGE, CONTENT_ID = 0x1013, 0x3712
+# What a message carries in place of a body that is sealed.
+SEALS = ("application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
-    message = Message.load(str(path))
+    message = Message.load(contents(file))
+    if any(attachment.mime_type in SEALS for attachment in message.attachments) and not message.body:
+        raise Encrypted
     builder = Builder(MEDIA_TYPE)
     headers = {
         "From": message.sender,
         "To": _people(message, TO),
         "Cc": _people(message, CC),
+        "Bcc": _people(message, BCC),
         "Date": message.sent_date.strftime("%Y-%m-%d %H:%M %Z") if message.sent_date else "",
         "Subject": message.subject,
     }
@@ -36,9 +44,16 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     )
     _body(builder, message)
     for attachment in message.attachments:
-        builder.block("item", f"Attachment: {attachment.file_name or attachment.mime_type or ''}")
+        name = one_line(attachment.file_name or attachment.mime_type or "")
+        add_attached(builder, name, None if _is_within_text(attachment) else attachment.file_bytes, progress)
     progress(1, 1)
     return builder.finish(message.subject or "")
+
+
+def _is_within_text(attachment: Attachment) -> bool:
+    """A picture that the text shows: a logo more often than a scan."""
+    is_picture = (attachment.mime_type or "").startswith("image/")
+    return is_picture and bool(attachment.properties.str_prop_value(CONTENT_ID))
 
 
 def _people(message: Message, kind: int) -> str:
@@ -54,5 +69,7 @@ def _body(builder: Builder, message: Message) -> None:
     if text := clean(message.body or "").strip():
         for paragraph in EMPTY_LINES.split(text):
             builder.block("paragraph", paragraph)
+    elif page := message.properties.binary_prop_value(PAGE):
+        add_html(builder, page)
     elif message.html_body:
         add_html(builder, message.html_body.encode(), "utf-8")

@@ -33,6 +33,9 @@ SURE_WORD, SURE_PAGE = 35, 55
 SAME_SIZE = 0.35
 CUT = re.compile(r"[^\W\d_][-‐¬]$")
 SEEN = re.compile(r"\w")
+# What is ink is told from its surroundings (Sauvola), not by one grey for the whole page: a photograph has
+# shadows, a table has coloured cells.
+BY_NEIGHBOURHOOD = "2"
 
 
 class NotRecognised(Exception):
@@ -73,9 +76,11 @@ class Recogniser:
     @cached_property
     def _api(self) -> Any:
         turned = (self.folder / "osd.traineddata").is_file()
-        return tesserocr.PyTessBaseAPI(
+        api = tesserocr.PyTessBaseAPI(
             path=f"{self.folder}/", lang=self.languages, psm=PSM.AUTO_OSD if turned else PSM.AUTO
         )
+        api.SetVariable("thresholding_method", BY_NEIGHBOURHOOD)
+        return api
 
 
 def best_scale(width: float, height: float) -> float:

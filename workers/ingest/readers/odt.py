@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
 
 from lxml import etree
 
 from workers.ingest.document import BlockKind, ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress, contents
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.xml import TITLE, parse
 
@@ -30,9 +29,9 @@ SKIPPED = frozenset(
 MAX_SPACES = 1000
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(contents(file)) as archive:
         names = archive.namelist()
         if "content.xml" not in names:
             raise BrokenFile("no content.xml")

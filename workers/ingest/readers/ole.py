@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import olefile
 
 from workers.ingest.errors import BrokenFile, Encrypted, OldFormat, UnknownFormat
+from workers.ingest.readers import File, contents
 
 START = olefile.MAGIC
 # Bit of the first bytes of a Word file, and the mark of a locked presentation.
@@ -14,10 +13,10 @@ WORD_IS_LOCKED = 0x01
 SLIDES_ARE_LOCKED = b"\xdf\xc4\xd1\xf3"
 
 
-def detect(path: Path, formats: str) -> str:
+def detect(file: File, formats: str) -> str:
     """`xls` or `msg`. Raises Encrypted, OldFormat, UnknownFormat, BrokenFile."""
     try:
-        with olefile.OleFileIO(path) as ole:
+        with olefile.OleFileIO(contents(file)) as ole:
             return _detect(ole, formats)
     except (OSError, ValueError, IndexError, TypeError, AttributeError) as error:  # as olefile has it
         raise BrokenFile(type(error).__name__) from error

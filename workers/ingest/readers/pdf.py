@@ -14,7 +14,7 @@ import pypdfium2.raw as pdfium_c
 
 from workers.ingest.document import Box, ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
-from workers.ingest.readers import Progress, ocr
+from workers.ingest.readers import File, Progress, ocr
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.page_layout import Bookmark, arrange
 from workers.ingest.readers.page_lines import Line, RawWord, merge_side_by_side, unwoven
@@ -34,14 +34,21 @@ FILLED = {pdfium_c.FPDF_ANNOT_WIDGET: b"V", pdfium_c.FPDF_ANNOT_FREETEXT: b"Cont
 UNSEEN = pdfium_c.FPDF_ANNOT_FLAG_HIDDEN | pdfium_c.FPDF_ANNOT_FLAG_NOVIEW
 UNTICKED = "Off"
 MAX_FIELDS, MAX_FIELD_BYTES, FIELD_SIZE = 2_000, 20_000, 14.0
-# What stands for glyphs of fonts that do not say which letters they are.
-MEANINGLESS = re.compile("[\ufffd\ue000-\uf8ff]")
+# What stands for glyphs of fonts that do not say which letters they are; of a page, the part that may.
+MEANINGLESS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
+MOST_MEANINGLESS = 0.3
+# An encryption that leaves the pages open and locks the files attached to them: an envelope.
+FILES_LOCKED, PAGES_OPEN = rb"/EFF\s*/(?!Identity\b)", rb"/StmF\s*/Identity\b"
+ENVELOPE = re.compile(
+    rb"%s.{0,500}%s|%s.{0,500}%s" % (FILES_LOCKED, PAGES_OPEN, PAGES_OPEN, FILES_LOCKED), re.DOTALL
+)
+FIRST_WITH_ENVELOPES = 4
 Size = tuple[float, float]
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     """Raises Encrypted, BrokenFile, EmptyFile; for a scan that was not read LooksLikeAScan, TookTooLong."""
-    document = open_document(path)
+    document = open_document(file)
     total = len(document)
     progress(0, total)
     pages: list[list[Line]] = []
@@ -64,17 +71,26 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     return builder.finish(_title(document))
 
 
-def open_document(path: Path) -> pdfium.PdfDocument:
+def open_document(file: File) -> pdfium.PdfDocument:
     """Raises Encrypted or BrokenFile; a document whose user password is empty opens."""
     try:
-        document = pdfium.PdfDocument(path)
+        document = pdfium.PdfDocument(file if isinstance(file, Path) else file.read_bytes())
         if len(document) < 1:
             raise BrokenFile
+        if _is_locked_envelope(document, file):
+            raise Encrypted
     except pdfium.PdfiumError as error:
         if getattr(error, "err_code", None) in (NEEDS_PASSWORD, UNKNOWN_SECURITY):
             raise Encrypted from error
         raise BrokenFile(type(error).__name__) from error
     return document
+
+
+def _is_locked_envelope(document: pdfium.PdfDocument, file: File) -> bool:
+    """Whether what the document is there for is attached to it, and locked."""
+    revision = pdfium_c.FPDF_GetSecurityHandlerRevision(document)
+    has_files = revision >= FIRST_WITH_ENVELOPES and pdfium_c.FPDFDoc_GetAttachmentCount(document) > 0
+    return has_files and ENVELOPE.search(file.read_bytes()) is not None
 
 
 def _read_page(document: pdfium.PdfDocument, index: int) -> tuple[list[Line], Size, bool]:
@@ -101,10 +117,12 @@ def _is_scan(page: pdfium.PdfPage, size: Size, lines: list[Line]) -> bool:
     """Whether what people read on this page is a picture: there is no text, or a stamp on it, or only signs
     that the file's fonts give no meaning."""
     text = "".join(word for line in lines for word, _ in line.words)
-    if len(text) >= LITTLE_TEXT:
-        return len(MEANINGLESS.findall(text)) > 0.3 * len(text)
     if not text:
-        return bool(pdfium_c.FPDFPage_CountObjects(page) > 0)
+        return bool(pdfium_c.FPDFPage_CountObjects(page) > 0 or pdfium_c.FPDFPage_GetAnnotCount(page) > 0)
+    if len(MEANINGLESS.findall(text)) > MOST_MEANINGLESS * len(text):
+        return True
+    if len(text) >= LITTLE_TEXT:
+        return False
     pictures = page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=3)
     return any(_area(picture.get_bounds()) > 0.5 * size[0] * size[1] for picture in pictures)
 
@@ -119,12 +137,20 @@ def _recognised(page: pdfium.PdfPage, size: Size, lines: list[Line]) -> tuple[li
     if not ocr.recogniser.available or min(size) <= 0:
         return lines, size, True
     scale = ocr.best_scale(*size)
+    picture = page.render(scale=scale, grayscale=True).to_pil()
+    darkest, lightest = picture.getextrema()
+    if darkest == lightest:  # nothing is shown
+        return lines, size, False
     try:
-        found = ocr.recogniser.lines(page.render(scale=scale, grayscale=True).to_pil(), scale)
+        found = ocr.recogniser.lines(picture, scale)
     except ocr.NotRecognised:
         return lines, size, True
-    more = sum(len(line.words) for line in found) > sum(len(line.words) for line in lines)
+    more = sum(map(_readable, found)) > sum(map(_readable, lines))
     return (found if more else lines), size, False
+
+
+def _readable(line: Line) -> int:
+    return sum(not MEANINGLESS.search(word) for word, _ in line.words)
 
 
 class _PageText:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from pathlib import Path
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.decode import decode
 from workers.ingest.readers.text import clean
@@ -18,19 +17,19 @@ EMPTY_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+\S")
 
 
-def text_of(path: Path, declared: str | None = None) -> str:
+def text_of(file: File, declared: str | None = None) -> str:
     """Raises BrokenFile when the bytes are no text."""
-    text = decode(path.read_bytes(), declared)
+    text = decode(file.read_bytes(), declared)
     if text is None:
         raise BrokenFile("not text")
     return text
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     """Paragraphs are what empty lines part; lines that look like list items stand alone."""
     progress(0, 1)
     builder = Builder("text/plain")
-    for paragraph in EMPTY_LINES.split(clean(text_of(path))):
+    for paragraph in EMPTY_LINES.split(clean(text_of(file))):
         lines = paragraph.strip("\n").split("\n")
         if all(ITEM.match(line) for line in lines):
             for line in lines:
@@ -41,9 +40,9 @@ def read(path: Path, progress: Progress) -> ReadDocument:
     return builder.finish()
 
 
-def read_csv(path: Path, progress: Progress) -> ReadDocument:
+def read_csv(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
-    text = text_of(path).replace("\0", "")
+    text = text_of(file).replace("\0", "")
     csv.field_size_limit(16 * 1024 * 1024)
     builder = Builder("text/csv")
     try:

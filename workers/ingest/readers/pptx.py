@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from pptx import Presentation
@@ -11,15 +10,15 @@ from pptx.slide import Slide
 from pptx.util import Length
 
 from workers.ingest.document import BlockKind, ReadDocument
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 MAX_NESTING = 8
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
-    with path.open("rb") as stream:
+def read(file: File, progress: Progress) -> ReadDocument:
+    with file.open("rb") as stream:
         presentation = Presentation(stream)
     slides = presentation.slides
     total = len(slides)

@@ -6,11 +6,11 @@ import re
 import zipfile
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile, EmptyFile, UnknownFormat
-from workers.ingest.readers import Progress, archive, ole
+from workers.ingest.readers import File, Progress, archive, contents, ole
 from workers.ingest.readers.decode import is_binary
 
 SUPPORTED = (
@@ -64,18 +64,18 @@ MAIL_HEADERS = re.compile(
 )
 
 
-def find_reader(path: Path, name: str, max_unpacked: int) -> Callable[[Path, Progress], ReadDocument]:
+def find_reader(file: File, name: str, max_unpacked: int) -> Callable[[File, Progress], ReadDocument]:
     """The reader's function. Raises UnknownFormat, EmptyFile, Encrypted, BrokenFile, TooLarge."""
-    module, function = READERS[detect(path, name, max_unpacked)].split(":")
-    found: Callable[[Path, Progress], ReadDocument] = getattr(
+    module, function = READERS[detect(file, name, max_unpacked)].split(":")
+    found: Callable[[File, Progress], ReadDocument] = getattr(
         import_module(f"workers.ingest.readers.{module}"), function
     )
     return found
 
 
-def detect(path: Path, name: str, max_unpacked: int) -> str:
-    """A key of READERS; `name` is the one the person gave, `path` may be called anything."""
-    with path.open("rb") as stream:
+def detect(file: File, name: str, max_unpacked: int) -> str:
+    """A key of READERS; `name` is the one the person gave, `file` may be called anything."""
+    with file.open("rb") as stream:
         head = stream.read(64 * 1024)
     if not head.strip():
         raise EmptyFile
@@ -84,9 +84,9 @@ def detect(path: Path, name: str, max_unpacked: int) -> str:
     if head.startswith(IMAGE_STARTS) or BITMAP_START.match(head):
         return "image"
     if head.startswith(ZIP_STARTS):
-        return _office(path, max_unpacked)
+        return _office(file, max_unpacked)
     if head.startswith(ole.START):
-        return ole.detect(path, SUPPORTED)
+        return ole.detect(file, SUPPORTED)
     if head.startswith(RTF_START):
         return "rtf"
     suffix = PurePath(name).suffix.lower()
@@ -95,9 +95,9 @@ def detect(path: Path, name: str, max_unpacked: int) -> str:
     return _kind_of_text(head, suffix)
 
 
-def _office(path: Path, max_unpacked: int) -> str:
-    names = archive.check(path, max_unpacked)
-    with zipfile.ZipFile(path) as opened:
+def _office(file: File, max_unpacked: int) -> str:
+    names = archive.check(file, max_unpacked)
+    with zipfile.ZipFile(contents(file)) as opened:
         if "[Content_Types].xml" in names:
             types = opened.read("[Content_Types].xml")
             for part, kind in OFFICE_PARTS:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.text import HEADING_STYLE
 
@@ -78,10 +77,10 @@ class Group:
     hidden: bool = False
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     progress(0, 1)
     reader = _Reader(Builder(MEDIA_TYPE))
-    reader.run(path.read_bytes())
+    reader.run(file.read_bytes())
     progress(1, 1)
     return reader.builder.finish(reader.title)
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import xlrd
 
 from workers.ingest.document import ReadDocument
 from workers.ingest.errors import BrokenFile, Encrypted
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 from workers.ingest.readers.xlsx import cell_text, without_tail
 
 MEDIA_TYPE = "application/vnd.ms-excel"
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
+def read(file: File, progress: Progress) -> ReadDocument:
     """Raises Encrypted, BrokenFile."""
     try:
         # It prints remarks on what it reads.
-        book = xlrd.open_workbook(file_contents=path.read_bytes(), on_demand=True, logfile=io.StringIO())
+        book = xlrd.open_workbook(file_contents=file.read_bytes(), on_demand=True, logfile=io.StringIO())
     except xlrd.XLRDError as error:
         raise (Encrypted if "encrypted" in str(error) else BrokenFile)("xlrd") from error
     builder = Builder(MEDIA_TYPE)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 
 from openpyxl import load_workbook
 
 from workers.ingest.document import ReadDocument
-from workers.ingest.readers import Progress
+from workers.ingest.readers import File, Progress
 from workers.ingest.readers.builder import Builder
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-def read(path: Path, progress: Progress) -> ReadDocument:
-    with path.open("rb") as stream:
+def read(file: File, progress: Progress) -> ReadDocument:
+    with file.open("rb") as stream:
         book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         sheets = book.worksheets
         progress(0, len(sheets))

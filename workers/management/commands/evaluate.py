@@ -1,4 +1,5 @@
-"""`manage.py evaluate DATASET [--limit N] [--over DATASET] [--baselines] [--fail-below METRIC=VALUE...]`"""
+"""`manage.py evaluate DATASET [--limit N] [--over DATASET] [--baselines] [--without STEP]
+[--fail-below METRIC=VALUE...]`"""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from muniment.pages.errors import Problem
 from muniment.scope import Scope
 from muniment.wall import stay_within
 from workers.acting import acting_scope, add_as, cli_origin, library_named, require_running
+from workers.answer.fuse import STEPS
 from workers.engines import EngineUnavailable, IndexUnavailable
 from workers.engines.sparse import LANGUAGES
 from workers.evaluate import dataset, kept, report, scratch
@@ -47,6 +49,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--language", default="english", choices=LANGUAGES, help="stemmer of BM25 in --baselines"
         )
+        parser.add_argument(
+            "--without",
+            action="append",
+            default=[],
+            choices=STEPS,
+            metavar="STEP",
+            help=f"leave a step of the ranking out, to see its worth: {', '.join(STEPS)}",
+        )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
         parser.add_argument("--run", type=Path, metavar="FILE", help="write the pages found, 50 a question")
         parser.add_argument("--passages", type=Path, metavar="FILE", help="write the passages found")
@@ -75,6 +85,8 @@ class Command(BaseCommand):
             raise CommandError("Engine or index do not answer. Ask `manage.py doctor` why.") from error
 
     def _handle(self, options: dict[str, Any]) -> None:
+        if options["library"] and options["without"]:
+            raise CommandError("--without is for data sets: a library's questions are asked as people ask.")
         if options["library"]:
             self._ask_kept(options)
         else:
@@ -107,19 +119,20 @@ class Command(BaseCommand):
         files = dataset.documents(options["over"] or folder)
         ingested = scratch.fill(scope, library, files, self._say)
         corpus = stored(scope, library, files)
-        asked = ask_all(corpus, queries, self._say)
+        asked = ask_all(corpus, queries, self._say, without=frozenset(options["without"]))
         measured = [measure(one) for one in asked]
         systems = {report.PRODUCT: summary(measured)}
         if options["baselines"]:
             for name, others in ask_baselines(corpus, queries, options["language"], self._say):
                 systems[name] = summary(map(measure, others))
         latency = report.latency(asked)
-        run = begin_run(scope, library.id, folder.resolve().name)
-        documents = {id: version.document_id for id, version in corpus.versions.items()}
-        kept.store(scope, run, asked, measured, documents)
         self._print(corpus, ingested, len(queries), latency)
         self.stdout.write(report.table(systems))
-        self._compare(scope, run)
+        if not options["without"]:  # what the product would find is kept, and nothing else
+            run = begin_run(scope, library.id, folder.resolve().name)
+            documents = {id: version.document_id for id, version in corpus.versions.items()}
+            kept.store(scope, run, asked, measured, documents)
+            self._compare(scope, run)
         if options["run"]:
             with options["run"].open("w", encoding="utf-8") as out:
                 report.write_run(asked, out)
@@ -134,6 +147,7 @@ class Command(BaseCommand):
                 "unread": list(corpus.unread),
                 "passages": corpus.passages,
                 "questions": len(queries),
+                "without": sorted(set(options["without"])),
                 "search_ms": latency,
                 "ingest": {"documents": ingested.added, "seconds": round(ingested.seconds, 3)},
                 "systems": report.as_dict(systems),

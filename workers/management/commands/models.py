@@ -17,7 +17,7 @@ from muniment.scope import Role
 from muniment.tenancy.queries import each_tenant
 from workers.acting import acting_scope
 from workers.engines import carriers, catalogue, own_models
-from workers.engines.catalogue import Model
+from workers.engines.catalogue import Kind, Model
 from workers.engines.errors import CarrierFailed, DiskFull, ModelMissing, NotAModel
 
 MEGABYTE = 1_000_000
@@ -40,11 +40,20 @@ class Command(BaseCommand):
         get.add_argument("names", nargs="*", metavar="NAME")
         get.add_argument("--folder", type=Path, help="a file or folder that holds the model's files")
         get.add_argument("--carriers", help=f"their order, default {settings.MODEL_CARRIERS}")
-        add = actions.add_parser("add", help="add a model from a file, or an embedder from a folder")
+        add = actions.add_parser(
+            "add", help="add a model from a file, or from a folder an embedder or a cross-encoder"
+        )
         add.add_argument("file", type=Path)
         add.add_argument("--name", help="for a model that the catalogue does not have")
         add.add_argument("--family", default="unknown")
         add.add_argument("--licence", help="required with --name: who may use it for what")
+        add.add_argument(
+            "--role",
+            type=Kind,
+            choices=[Kind.EMBEDDER, Kind.RERANKER],
+            default=Kind.EMBEDDER,
+            help="what a folder is for: embedder, or reranker for a cross-encoder that sorts what was found",
+        )
         add.add_argument("--context", type=int, default=8192, help="tokens that a language model can read")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -77,6 +86,12 @@ class Command(BaseCommand):
                     _("    %(tenant)s: %(documents)s documents")
                     % {"tenant": tenant.slug, "documents": has.count()}
                 )
+        if settings.RERANKER:
+            entry = catalogue.model(settings.RERANKER)
+            self.stdout.write(
+                _("What was found is sorted by %(name)s, SHA-256 %(sha256)s")
+                % {"name": entry.name, "sha256": entry.sha256}
+            )
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = [(entry, catalogue.state_of(entry)) for entry in catalogue.models()]
@@ -92,7 +107,8 @@ class Command(BaseCommand):
     def _get(self, options: dict[str, Any]) -> None:
         order = (options["carriers"] or settings.MODEL_CARRIERS).split(",")
         named = options["folder"] or settings.MODEL_FOLDER
-        for name in options["names"] or [settings.LANGUAGE_MODEL, settings.EMBEDDER]:
+        usual = (settings.LANGUAGE_MODEL, settings.EMBEDDER, settings.RERANKER)
+        for name in options["names"] or filter(None, usual):
             carriers.fetch(catalogue.model(name), order, Path(named) if named else None)
             self.stdout.write(_("The model %(name)s is there and was checked.") % {"name": name})
 
@@ -106,7 +122,7 @@ class Command(BaseCommand):
                 raise CommandError(
                     _("The catalogue does not have this model: to add it say --name and --licence.")
                 )
-            keys = ("name", "family", "licence", "context")
+            keys = ("name", "family", "licence", "context", "role")
             entry = own_models.describe(source, **{key: options[key] for key in keys})
             own_models.enter(entry)
         carriers.add(source, entry)
