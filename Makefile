@@ -4,9 +4,12 @@ BIN := .venv/bin
 # Rooms whose tests also run on PostgreSQL.
 ON_BOTH := $(addprefix tests/,accounts tenancy audit console conversations desk documents evaluation folders jobs search settings)
 ON_BOTH += tests/site/test_wall.py
+# Others that start no installation.
+ALONE := $(addprefix tests/,answer crash ingest structure)
+IN_PROCESS := in-process-postgresql in-process-others in-process-sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help up test site-secrets lint format bench bench-site bench-search load deep
+.PHONY: help up test $(IN_PROCESS) site-secrets lint format bench bench-site bench-search load deep
 
 help:  ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +20,18 @@ up:  ## Installs what is missing, starts Muniment and prints its address; Ctrl-C
 test:  ## Installs what the tests need and runs them all
 	@$(PYTHON) deploy/setup.py test
 	@PYTHONPATH=platform:. $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -m "not deep"
-	@MUNIMENT_TEST_DATABASE=postgresql $(BIN)/python -m pytest -m "not deep" $(ON_BOTH)
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(IN_PROCESS)
+	@$(BIN)/python -m pytest -m "not deep" $(addprefix --ignore=,$(ON_BOTH) $(ALONE))
+
+# Rooms whose tests start no installation run two at a time, each in a process and with a database of its own.
+in-process-sqlite:
+	@$(BIN)/python -m pytest -q -m "not deep" $(ON_BOTH)
+
+in-process-postgresql:
+	@MUNIMENT_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -m "not deep" $(ON_BOTH)
+
+in-process-others:
+	@$(BIN)/python -m pytest -q -m "not deep" $(ALONE)
 
 site-secrets:  ## Makes the secrets of a site that runs in containers; keeps those that are there
 	@$(PYTHON) deploy/site_secrets.py

@@ -7,12 +7,13 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,32 @@ class RunningHouse:
 
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
-        """One part stands still meanwhile, as on a machine that has no time for it. Keep it short."""
+        """One part stands still meanwhile, as on a machine that has no time for it. Keep it short.
+
+        It holds no lock of the database: then nobody could write, and it is not the part that is tried.
+        """
         group = self.states()[name]["pid"]
         os.killpg(group, signal.SIGSTOP)
+        while not self._may_write():
+            os.killpg(group, signal.SIGCONT)
+            time.sleep(0.05)
+            os.killpg(group, signal.SIGSTOP)
         try:
             yield
         finally:
             os.killpg(group, signal.SIGCONT)
+
+    def _may_write(self) -> bool:
+        database = self.data / "muniment.sqlite3"
+        if not database.exists():
+            return True
+        with closing(sqlite3.connect(database, timeout=1, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
 
     def stop(self) -> None:
         if self._process and self.is_running():
