@@ -156,6 +156,26 @@ def test_a_step_of_the_ranking_is_left_out_for_one_measurement_alone(
     assert refused.returncode != 0 and "--without is for data sets" in refused.stderr
 
 
+def test_the_model_is_asked_as_people_ask_and_plainly(house: RunningHouse, lamps: Path) -> None:
+    out = lamps.parent / "answers.jsonl"
+    for mode in ("answer", "plain"):
+        asked = ["--answers", str(out), "--mode", mode, "--prompt-tokens", "400", "--limit", "4"]
+        found = measured(house, lamps, *asked)
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        assert [row["id"] for row in rows] == [
+            f"q-{SUBJECTS[0]}",
+            f"q-{SUBJECTS[2]}",
+            f"q-{SUBJECTS[4]}",
+            "none",
+        ]
+        for row in rows:
+            assert row["abstained"] == (row["state"] == "not_in_documents")
+            assert row["prompt_tokens"] <= 400 and row["seconds"]["total"] >= 0
+            assert all(cited["text"].startswith("The ") for cited in row["citations"])
+        assert {"answered", "refused"} <= found["systems"]["Muniment"].keys()
+    assert any(row["answer"] for row in rows)
+
+
 def test_questions_of_one_folder_are_asked_over_anothers_documents(
     house: RunningHouse, lamps: Path, tmp_path: Path
 ) -> None:

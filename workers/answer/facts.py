@@ -151,6 +151,15 @@ def disagreement(said: Facts, evidence: Facts, question: Facts) -> str:
     return ""
 
 
+def missing_names(asked: Facts, evidence: Facts) -> float:
+    """The share of the names and codes of one text that the other has not, 0 where there are none."""
+    codes = asked.codes
+    names = [name for name in asked.names if name not in codes]
+    lacking = [not _has(evidence, code) for code in codes]
+    lacking += [not _has_name(evidence, name) for name in names]
+    return sum(lacking) / len(lacking) if lacking else 0.0
+
+
 def _numbers(text: str) -> Iterator[Number]:
     for match in _DATE.finditer(text):
         yield from (Number(values) for values in _days_and_years(match.group()))

@@ -1,4 +1,4 @@
-"""What an answer may claim, as a whole: whether anything found has to do with it, and what supports it."""
+"""What an answer that came to its end is: supported, weak, or none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from muniment.conversations.models import TurnState
 from muniment.conversations.statements import Statement, Verdict
-from workers.answer.retrieve import Candidate
 
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 # How models say in English that the passages hold no answer.
@@ -19,20 +18,15 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 
-# Below both, nothing found has to do with the question. Low on purpose: a wrong refusal costs an answer,
-# and a question that gets through still meets the model's own judgement.
-LEAST_SIMILARITY = 0.25
-LEAST_OVERLAP = 0.34
-
-
-def relevant(candidates: Sequence[Candidate]) -> bool:
-    """Whether any passage found may have to do with the question."""
-    return any(c.similarity >= LEAST_SIMILARITY or c.overlap >= LEAST_OVERLAP for c in candidates)
-
 
 def verdict(answer: str, statements: Sequence[Statement]) -> TurnState:
     """How an answer that came to its end is to be shown."""
     verdicts = {statement.verdict for statement in statements}
-    if _REFUSAL.match(_CITATION.sub("", answer).strip()) or verdicts <= {Verdict.UNSUPPORTED}:
+    if refuses(answer) or verdicts <= {Verdict.UNSUPPORTED}:
         return TurnState.NOT_IN_DOCUMENTS
     return TurnState.ANSWERED if verdicts == {Verdict.SUPPORTED} else TurnState.WEAK
+
+
+def refuses(answer: str) -> bool:
+    """Whether it begins by saying that the passages hold no answer."""
+    return bool(_REFUSAL.match(_CITATION.sub("", answer).strip()))

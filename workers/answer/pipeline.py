@@ -30,9 +30,8 @@ from muniment.registry.services import see_engine
 from muniment.scope import Origin, Scope
 from muniment.tenancy.services import system_scope
 from workers import generations
-from workers.answer import ground
-from workers.answer.pack import Packed, pack
-from workers.answer.prompt import PROMPT_VERSION, messages
+from workers.answer import answerable, ground
+from workers.answer.prompt import PROMPT_VERSION, Prompt, fit
 from workers.answer.retrieve import Candidate, reranking, retrieve
 from workers.answer.support import Support, weights_of
 from workers.engines import (
@@ -52,8 +51,6 @@ log = logging.getLogger(__name__)
 
 # Parts that are away are waited for this often; then the person is told.
 MOST_ATTEMPTS = 3
-# Until the machine's speed trial has run: what a slow one reads in the time to the first word.
-CAREFUL_BUDGET = 600
 # Words below which a follow-up question is too short to be found by itself.
 SHORT_QUESTION_WORDS = 5
 # Together with one piece of a prompt this stays under the second in which Stop is promised to work.
@@ -129,11 +126,12 @@ def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
     conversations.store_sources(turn, turn.question, _sources(turn, found.candidates), timings)
     conversations.tell(turn, "sources", {"count": len(found.candidates)})
     lease.check()
-    if not ground.relevant(found.candidates):
+    evidence = answerable.evidence_of(turn.question, found.candidates)
+    if not answerable.weights_of(found.generation.embedder_sha256).hold(evidence):
         _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, found, None))
         return
-    packed = _pack(engine, facts, row, turn, found.candidates)
-    _generate(lease, scope, turn, engine, facts, row, found, packed)
+    prompt = fit(engine, facts.context, row.prompt_budget, turn.question, found.candidates, _before(turn))
+    _generate(lease, scope, turn, engine, facts, row, found, prompt)
 
 
 def _search(scope: Scope, engine: Engine, facts: EngineFacts, turn: Turn) -> Retrieved:
@@ -182,18 +180,6 @@ def _sources(turn: Turn, candidates: list[Candidate]) -> list[Source]:
     ]
 
 
-def _pack(
-    engine: Engine, facts: EngineFacts, row: EngineRow, turn: Turn, candidates: list[Candidate]
-) -> Packed:
-    """Fit the passages between the fixed part of the prompt and the smaller of budget and context."""
-    fixed = engine.prompt_tokens(messages(turn.question, [], _before(turn)))
-    room = facts.context - settings.ANSWER_TOKENS - fixed - 16
-    if room <= 0:
-        raise PromptTooLong
-    budget = (row.prompt_budget or CAREFUL_BUDGET) - fixed
-    return pack(candidates, min(room, max(budget, 100)), engine.tokenize)
-
-
 def _generate(
     lease: Lease,
     scope: Scope,
@@ -202,25 +188,20 @@ def _generate(
     facts: EngineFacts,
     row: EngineRow,
     found: Retrieved,
-    packed: Packed,
+    prompt: Prompt,
 ) -> None:
-    prompt = messages(turn.question, packed.excerpts, _before(turn))
-    size = engine.prompt_tokens(prompt)
-    if size + settings.ANSWER_TOKENS > facts.context:
-        raise PromptTooLong
-    given = [excerpt.n for excerpt in packed.excerpts]
-    conversations.begin_answer(
-        scope, turn, facts.model, "\n".join(m["content"] for m in prompt), given, packed.left_out
-    )
-    seconds = round(size / row.prompt_speed, 1) if row.prompt_speed else None
-    conversations.tell(turn, "reading", {"tokens": size, "seconds": seconds})
+    text = "\n".join(message["content"] for message in prompt.messages)
+    given = [excerpt.n for excerpt in prompt.packed.excerpts]
+    conversations.begin_answer(scope, turn, facts.model, text, given, prompt.packed.left_out)
+    seconds = round(prompt.tokens / row.prompt_speed, 1) if row.prompt_speed else None
+    conversations.tell(turn, "reading", {"tokens": prompt.tokens, "seconds": seconds})
     progress = Progress()
     with _stop_watch(lease, turn) as stop:
-        _stream(turn, engine, prompt, stop, progress)
+        _stream(turn, engine, prompt.messages, stop, progress)
     lease.check()
     support = Support(
         turn.question,
-        packed.excerpts,
+        prompt.packed.excerpts,
         generations.embed_with(engine, found.generation),
         weights_of(found.generation.embedder_sha256),
     )
@@ -346,7 +327,7 @@ def _receipt(
         ],
         "tokens_in": finished.prompt_tokens if finished else 0,
         "tokens_out": finished.output_tokens if finished else 0,
-        "finish_reason": finished.reason if finished else "nothing_relevant",
+        "finish_reason": finished.reason if finished else "no_answer_found",
     }
 
 

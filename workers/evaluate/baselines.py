@@ -53,19 +53,28 @@ def ask_baselines(
     """Each yardstick by its name, with what it finds. `language` is the stemmer of BM25."""
     for cut, units in (("passages", _passages(corpus)), ("windows", _windows(corpus))):
         say(f"embedding {len(units)} {cut} for the yardsticks")
-        documents = numpy.array([unit.document for unit in units])
-        words, meaning = Bm25([unit.indexed for unit in units], language), _dense(units, queries)
-        found: dict[str, list[Asked]] = {"BM25": [], "embedder": [], "RRF": []}
-        for query in queries:
-            in_scope = True if query.scope is None else documents == query.scope
-            sides = [
-                numpy.where(in_scope, scores, -numpy.inf)
-                for scores in (words.scores(query.question), meaning(query))
-            ]
-            for name, scores in zip(found, (*sides, fused(sides)), strict=True):
-                found[name].append(_asked(units, scores, query))
-        for name, asked in found.items():
+        for name, asked in _ranked(units, queries, language).items():
             yield f"{name}, {cut}", asked
+
+
+def ask_plain(corpus: Corpus, queries: Sequence[Query], language: str) -> list[Asked]:
+    """What plain fusion by rank finds among the windows: what an answer in plain mode is made of."""
+    return _ranked(_windows(corpus), queries, language)["RRF"]
+
+
+def _ranked(units: Sequence[Unit], queries: Sequence[Query], language: str) -> dict[str, list[Asked]]:
+    documents = numpy.array([unit.document for unit in units])
+    words, meaning = Bm25([unit.indexed for unit in units], language), _dense(units, queries)
+    found: dict[str, list[Asked]] = {"BM25": [], "embedder": [], "RRF": []}
+    for query in queries:
+        in_scope = True if query.scope is None else documents == query.scope
+        sides = [
+            numpy.where(in_scope, scores, -numpy.inf)
+            for scores in (words.scores(query.question), meaning(query))
+        ]
+        for name, scores in zip(found, (*sides, fused(sides)), strict=True):
+            found[name].append(_asked(units, scores, query))
+    return found
 
 
 def _asked(units: Sequence[Unit], scores: Scores, query: Query) -> Asked:

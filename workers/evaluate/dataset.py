@@ -79,7 +79,7 @@ class Query:
 
 def documents(folder: Path) -> list[File]:
     """The documents of `corpus.jsonl`, or of `files/`. Raises `DatasetError`."""
-    corpus, files = folder / "corpus.jsonl", folder / "files"
+    corpus, files = _corpus(folder), _files(folder)
     if corpus.is_file():
         found = [_from_line(where, line) for where, line in _lines(corpus)]
     elif files.is_dir():
@@ -99,6 +99,10 @@ def documents(folder: Path) -> list[File]:
         ids.add(file.document)
         names[file.name] = file.document
     return found
+
+
+def has_documents(folder: Path) -> bool:
+    return _corpus(folder).is_file() or _files(folder).is_dir()
 
 
 def queries(folder: Path) -> list[Query]:
@@ -123,6 +127,14 @@ def sample(queries: tuple[Query, ...], limit: int | None) -> tuple[Query, ...]:
     if limit is None or limit >= len(queries):
         return queries
     return queries[:: -(-len(queries) // limit)]
+
+
+def _corpus(folder: Path) -> Path:
+    return folder / "corpus.jsonl"
+
+
+def _files(folder: Path) -> Path:
+    return folder / "files"
 
 
 def _name(folder: Path) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, TextIO
 
 from muniment.evaluation.comparison import Comparison
 from workers.evaluate import metrics
-from workers.evaluate.run import MEASURES, Asked, Value
+from workers.evaluate.answers import Answered
+from workers.evaluate.run import OF_ANSWERS, OF_RETRIEVAL, Asked, Value, by_measure
+
+if TYPE_CHECKING:  # its library takes seconds to import, and only one command needs it
+    from workers.evaluate.calibrate import Rates
 
 PRODUCT = "Muniment"
 FORMAT = 1
@@ -19,7 +24,7 @@ PASSAGES_WRITTEN = 20
 def table(systems: Mapping[str, Mapping[str, Value]]) -> str:
     """A row for each measure that has any question, a column for each system."""
     rows = [["", *systems, "questions"]]
-    for name in MEASURES:
+    for name in OF_RETRIEVAL:
         values = [system.get(name) for system in systems.values()]
         asked = max((value.n for value in values if value), default=0)
         if asked:
@@ -27,6 +32,37 @@ def table(systems: Mapping[str, Mapping[str, Value]]) -> str:
     if len(rows) == 1:
         return "No question has judgements here, so nothing was measured but the time."
     return "\n".join(_aligned(rows))
+
+
+def answers_table(measured: Iterable[Mapping[str, float]]) -> str:
+    """A row for each measure of answers, with the interval in which its true value probably lies."""
+    rows = [["", "mean", "95 % from", "to", "questions"]]
+    for name, values in by_measure(measured).items():
+        if name in OF_ANSWERS:
+            figures = (fmean(values), *metrics.interval(values))
+            rows.append([name, *(f"{figure:.3f}" for figure in figures), str(len(values))])
+    return "\n".join(_aligned(rows))
+
+
+def rates_table(rates: Sequence[Rates]) -> str:
+    """A row for each data set: how well those with an answer are told from those without."""
+    rows = [["", "with an answer", "without", "AUROC", "refused rightly", "refused wrongly"]]
+    for one in rates:
+        shares = (one.auroc, one.refused_rightly, one.refused_wrongly)
+        cells = ("" if share is None else f"{share:.3f}" for share in shares)
+        rows.append([one.dataset, str(one.answerable), str(one.unanswerable), *cells])
+    return "\n".join(_aligned(rows))
+
+
+def waiting(answered: Sequence[Answered]) -> str:
+    """Seconds to the first token and to the end, of the middle one and of the slowest twentieth."""
+    lines = []
+    for name in ("first_token", "total"):
+        seconds = [one.seconds[name] for one in answered if name in one.seconds]
+        if seconds:
+            middle, slow = (metrics.percentile(seconds, percent) for percent in (50, 95))
+            lines.append(f"{name.replace('_', ' ')}: p50 {middle:.1f} s, p95 {slow:.1f} s")
+    return "; ".join(lines)
 
 
 def changes(found: Sequence[Comparison]) -> str:
@@ -55,6 +91,21 @@ def latency(asked: Sequence[Asked]) -> dict[str, float]:
 
 def as_dict(systems: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
     return {system: means(values) for system, values in systems.items()}
+
+
+def write_answers(answered: Iterable[Answered], out: TextIO) -> None:
+    """A JSON object a question, with what was said and on which passages it rests."""
+    for one in answered:
+        line = {
+            "id": one.query.id,
+            "answer": one.text,
+            "abstained": one.abstained,
+            "state": one.state,
+            "citations": [{"doc": c.document, "page": c.page, "text": c.text} for c in one.citations],
+            "seconds": {name: round(value, 3) for name, value in one.seconds.items()},
+            "prompt_tokens": one.prompt_tokens,
+        }
+        out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def means(values: Mapping[str, Value]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from workers.evaluate.scratch import newest_versions
 PASSAGES = 150
 PAGES = 50
 EVIDENCE_WITHIN = 10
-MEASURES = (
+OF_RETRIEVAL = (
     "ndcg@10",
     "recall@5",
     "recall@10",
@@ -38,6 +38,9 @@ MEASURES = (
     "evidence@10",
     "all-evidence@10",
 )
+# Of answers: what each is stands at `answers.measure`.
+OF_ANSWERS = ("refused", "answered", "word-f1", "figures", "citations")
+MEASURES = (*OF_RETRIEVAL, *OF_ANSWERS)
 
 Page = tuple[str, int]
 
@@ -201,8 +204,13 @@ class Value:
 
 def summary(measured: Iterable[Mapping[str, float]]) -> dict[str, Value]:
     """The mean of each measure over the questions that have it, in the order of `MEASURES`."""
+    return {name: Value(fmean(values), len(values)) for name, values in by_measure(measured).items()}
+
+
+def by_measure(measured: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The values of each measure that any question has."""
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
     for one in measured:
         for name, value in one.items():
             values[name].append(value)
-    return {name: Value(fmean(all_), len(all_)) for name, all_ in values.items() if all_}
+    return {name: all_ for name, all_ in values.items() if all_}

@@ -191,6 +191,9 @@ SOVEREIGNTY_REPORTED = _action(
 BUDGET_CHANGED = _action(
     "engine.budget_changed", _("changed the token budget"), _CARE, "model budget budget_before"
 )
+REFUSALS_CALIBRATED = _action(
+    "engine.calibrated", _("changed when questions are refused"), _CARE, "embedder_sha256 questions"
+)
 ACCESS_DENIED = _action("access.denied", _("was refused"), _ACCESS, "method status", "path")
 
 # What changes rights or settings: the officer sees these first.
@@ -217,5 +220,6 @@ CHANGES = frozenset(
         BACKUP_RESTORED,
         MOVED_TO_SITE,
         BUDGET_CHANGED,
+        REFUSALS_CALIBRATED,
     }
 )

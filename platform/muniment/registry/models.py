@@ -48,3 +48,13 @@ class Report(models.Model):
     name = models.CharField(max_length=40, primary_key=True)
     at = models.DateTimeField()
     body = models.JSONField()
+
+
+class Calibration(models.Model):
+    """What tells with an embedder whether passages hold an answer, in the versioned form of the workers, and
+    what it was fitted to."""
+
+    embedder_sha256 = models.CharField(max_length=64, primary_key=True)
+    weights = models.JSONField()
+    measured = models.JSONField()
+    at = models.DateTimeField()

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from muniment.registry.models import Check, Engine, Report
+from muniment.registry.models import Calibration, Check, Engine, Report
 
 # The supervisor writes every two seconds; after this it is taken for gone.
 STALE_SECONDS = 15
@@ -44,3 +44,9 @@ def last_report(name: str) -> dict[str, Any] | None:
     """The newest report of a name; None before the first."""
     row = Report.objects.filter(pk=name).first()
     return dict(row.body) if row else None
+
+
+def calibration(embedder_sha256: str) -> dict[str, Any]:
+    """What was calibrated here for an embedder; empty where nothing was."""
+    found = Calibration.objects.filter(pk=embedder_sha256).values_list("weights", flat=True).first()
+    return found or {}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from muniment.audit import actions
 from muniment.audit.services import Thing, record
 from muniment.pages.errors import Forbidden, Invalid, NotFound
-from muniment.registry.models import Check, Engine, Report
+from muniment.registry.models import Calibration, Check, Engine, Report
 from muniment.scope import Role, Scope
 
 SMALLEST_BUDGET = 300
@@ -79,3 +79,21 @@ def set_budget(scope: Scope, model: str, budget: int | None) -> Engine:
 def store_report(name: str, body: dict[str, Any]) -> None:
     """Keep a report in place of the last one of its name."""
     Report.objects.update_or_create(name=name, defaults={"body": body, "at": timezone.now()})
+
+
+@transaction.atomic
+def store_calibration(
+    scope: Scope, embedder_sha256: str, weights: dict[str, Any], measured: dict[str, Any]
+) -> None:
+    """Keep when questions are to be refused with this embedder, in place of what was kept before."""
+    if Role.SITE_ADMIN not in scope.roles:
+        raise Forbidden
+    Calibration.objects.update_or_create(
+        pk=embedder_sha256, defaults={"weights": weights, "measured": measured, "at": timezone.now()}
+    )
+    record(
+        scope,
+        actions.REFUSALS_CALIBRATED,
+        Thing("embedder", embedder_sha256),
+        details={"embedder_sha256": embedder_sha256, "questions": measured["questions"]},
+    )

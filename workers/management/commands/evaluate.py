@@ -1,12 +1,12 @@
 """`manage.py evaluate DATASET [--limit N] [--over DATASET] [--baselines] [--without STEP]
-[--fail-below METRIC=VALUE...]`"""
+[--answers FILE [--mode answer|plain] [--prompt-tokens N]] [--fail-below METRIC=VALUE...]`"""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from workers.acting import acting_scope, add_as, cli_origin, library_named, requ
 from workers.answer.fuse import STEPS
 from workers.engines import EngineUnavailable, IndexUnavailable
 from workers.engines.sparse import LANGUAGES
-from workers.evaluate import dataset, kept, report, scratch
+from workers.evaluate import answers, dataset, kept, report, scratch
+from workers.evaluate.answers import Answered
 from workers.evaluate.baselines import ask_baselines
-from workers.evaluate.dataset import DatasetError
+from workers.evaluate.dataset import DatasetError, Query
 from workers.evaluate.run import MEASURES, Corpus, Value, ask_all, measure, stored, summary
 from workers.evaluate.scratch import Ingested, ScratchError
 
@@ -59,6 +60,16 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
         parser.add_argument("--run", type=Path, metavar="FILE", help="write the pages found, 50 a question")
+        parser.add_argument("--answers", type=Path, metavar="FILE", help="ask the model, too, and write this")
+        parser.add_argument(
+            "--mode",
+            choices=answers.MODES,
+            default=answers.ANSWER,
+            help="with --answers: as people ask, or plainly as a yardstick",
+        )
+        parser.add_argument(
+            "--prompt-tokens", type=_count, metavar="N", help="with --answers: instead of the machine's own"
+        )
         parser.add_argument("--passages", type=Path, metavar="FILE", help="write the passages found")
         parser.add_argument(
             "--fail-below",
@@ -121,6 +132,12 @@ class Command(BaseCommand):
         corpus = stored(scope, library, files)
         asked = ask_all(corpus, queries, self._say, without=frozenset(options["without"]))
         measured = [measure(one) for one in asked]
+        answered = self._answered(corpus, queries, options) if options["answers"] else []
+        measured = (
+            [values | answers.measure(one) for values, one in zip(measured, answered, strict=True)]
+            if answered
+            else measured
+        )
         systems = {report.PRODUCT: summary(measured)}
         if options["baselines"]:
             for name, others in ask_baselines(corpus, queries, options["language"], self._say):
@@ -128,6 +145,9 @@ class Command(BaseCommand):
         latency = report.latency(asked)
         self._print(corpus, ingested, len(queries), latency)
         self.stdout.write(report.table(systems))
+        if answered:
+            self.stdout.write(f"\nanswers, mode {options['mode']}: {report.waiting(answered)}")
+            self.stdout.write(report.answers_table(measured))
         if not options["without"]:  # what the product would find is kept, and nothing else
             run = begin_run(scope, library.id, folder.resolve().name)
             documents = {id: version.document_id for id, version in corpus.versions.items()}
@@ -160,6 +180,13 @@ class Command(BaseCommand):
         if below := missed(floors, values):
             self.stderr.write(" ".join(below))
             sys.exit(1)
+
+    def _answered(self, corpus: Corpus, queries: Sequence[Query], options: dict[str, Any]) -> list[Answered]:
+        mode, budget, language = (options[name] for name in ("mode", "prompt_tokens", "language"))
+        answered = answers.answer_all(corpus, queries, mode, budget, language, self._say)
+        with options["answers"].open("w", encoding="utf-8") as out:
+            report.write_answers(answered, out)
+        return answered
 
     def _compare(self, scope: Scope, run: Run) -> None:
         """With the last run of the same questions; nothing where there is none."""
