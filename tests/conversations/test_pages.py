@@ -54,6 +54,20 @@ def test_an_officer_is_led_to_the_desk(mara: Person) -> None:
     assert officer.get("/").headers["Location"] == reverse("desk")
 
 
+def test_a_question_may_ask_for_quotations_only_and_the_next_one_is_asked_so_again(page: Client) -> None:
+    assert 'name="quote" value="1">' in words(page.get("/"))
+    page.post("/ask", {"question": "When?", "library": ["handbook"], "quote": "1"})
+    turn = Turn.objects.get()
+    assert turn.mode == "quote"
+    assert 'name="quote" value="1" checked>' in conversation_page(page, turn)
+    Turn.objects.update(state=TurnState.STOPPED)
+    page.post(reverse("ask-again", args=[turn.id]))
+    assert [one.mode for one in Turn.objects.order_by("ordinal")] == ["quote", "quote"]
+    Turn.objects.update(state=TurnState.STOPPED)
+    page.post("/ask", {"question": "And when else?", "conversation": str(turn.conversation_id)})
+    assert 'name="quote" value="1">' in conversation_page(page, turn)
+
+
 def test_a_question_leads_to_its_conversation(page: Client) -> None:
     response = page.post("/ask", {"question": "When?", "library": ["handbook"]})
     turn = Turn.objects.get()

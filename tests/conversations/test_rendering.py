@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muniment.conversations.rendering import answer_html, excerpt
+from muniment.conversations.rendering import answer_html, excerpt, quotes_html
 from muniment.conversations.statements import Statement, Verdict
 from tests.exfiltration import payloads
 
@@ -273,3 +273,21 @@ def test_statements_make_nothing_harmful(text: str, data: st.DataObject) -> None
     html = answer_html(text, SOURCES, found)
     require_harmless(html)
     assert 'data-n="9"' not in html
+
+
+def test_quotations_are_shown_letter_by_letter_with_their_sources() -> None:
+    text = "*Rent* | `900` <b>\nper month\n\n# No heading"
+    first, second = Statement(0, 28, Verdict.SUPPORTED, (1,)), Statement(30, 42, Verdict.SUPPORTED, (3,))
+    html = quotes_html(text, SOURCES, [first, second])
+    seen = _Elements(html)
+    assert [tag for tag, _ in seen.found].count("blockquote") == 2
+    assert "*Rent* | `900` <b>" in seen.words and "# No heading" in seen.words
+    assert not {tag for tag, _ in seen.found} & {"em", "b", "code", "h3"}
+    assert 'href="/turns/7/sources/1"' in html and '<span class="cite">3</span>' in html
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_nothing_in_a_quotation_runs_or_loads(payload: str) -> None:
+    seen = _Elements(quotes_html(payload, SOURCES, [Statement(0, len(payload), Verdict.SUPPORTED, (1,))]))
+    assert {tag for tag, _ in seen.found} <= {"blockquote", "p", "br", "a"}
+    assert all(attributes.keys() <= ALLOWED_ATTRIBUTES["a"] for tag, attributes in seen.found if tag == "a")

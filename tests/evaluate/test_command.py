@@ -158,7 +158,7 @@ def test_a_step_of_the_ranking_is_left_out_for_one_measurement_alone(
 
 def test_the_model_is_asked_as_people_ask_and_plainly(house: RunningHouse, lamps: Path) -> None:
     out = lamps.parent / "answers.jsonl"
-    for mode in ("answer", "plain"):
+    for mode in ("answer", "quote", "plain"):
         asked = ["--answers", str(out), "--mode", mode, "--prompt-tokens", "400", "--limit", "4"]
         found = measured(house, lamps, *asked)
         rows = [json.loads(line) for line in out.read_text().splitlines()]
@@ -172,6 +172,8 @@ def test_the_model_is_asked_as_people_ask_and_plainly(house: RunningHouse, lamps
             assert row["abstained"] == (row["state"] == "not_in_documents")
             assert row["prompt_tokens"] <= 400 and row["seconds"]["total"] >= 0
             assert all(cited["text"].startswith("The ") for cited in row["citations"])
+            if mode == "quote":
+                assert row["answer"] in {cited["text"] for cited in row["citations"]} | {""}
         assert {"answered", "refused"} <= found["systems"]["Muniment"].keys()
     assert any(row["answer"] for row in rows)
 

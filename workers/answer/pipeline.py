@@ -20,7 +20,7 @@ from django.db import connection
 from muniment.accounts.models import Person
 from muniment.accounts.services import scope_of_person
 from muniment.conversations import services as conversations
-from muniment.conversations.models import OPEN_TURNS, Source, Turn, TurnState
+from muniment.conversations.models import OPEN_TURNS, Mode, Source, Turn, TurnState
 from muniment.conversations.statements import Statement
 from muniment.documents.models import Generation
 from muniment.jobs.broker import client
@@ -30,8 +30,8 @@ from muniment.registry.services import see_engine
 from muniment.scope import Origin, Scope
 from muniment.tenancy.services import system_scope
 from workers import generations
-from workers.answer import answerable, ground
-from workers.answer.prompt import PROMPT_VERSION, Prompt, fit
+from workers.answer import answerable, ground, quote
+from workers.answer.prompt import PROMPT_VERSION, Prompt, fit, messages
 from workers.answer.retrieve import Candidate, reranking, retrieve
 from workers.answer.support import Support, weights_of
 from workers.engines import (
@@ -130,7 +130,9 @@ def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
     if not answerable.weights_of(found.generation.embedder_sha256).hold(evidence):
         _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, found, None))
         return
-    prompt = fit(engine, facts.context, row.prompt_budget, turn.question, found.candidates, _before(turn))
+    write = quote.messages if turn.mode == Mode.QUOTE else messages
+    before = _before(turn)
+    prompt = fit(engine, facts.context, row.prompt_budget, turn.question, found.candidates, before, write)
     _generate(lease, scope, turn, engine, facts, row, found, prompt)
 
 
@@ -196,9 +198,13 @@ def _generate(
     seconds = round(prompt.tokens / row.prompt_speed, 1) if row.prompt_speed else None
     conversations.tell(turn, "reading", {"tokens": prompt.tokens, "seconds": seconds})
     progress = Progress()
+    choice = quote.quotables(prompt.packed.excerpts) if turn.mode == Mode.QUOTE else []
     with _stop_watch(lease, turn) as stop:
-        _stream(turn, engine, prompt.messages, stop, progress)
+        _stream(turn, engine, prompt.messages, choice, stop, progress)
     lease.check()
+    if turn.mode == Mode.QUOTE:
+        _finish_quotation(scope, turn, facts, found, choice, progress)
+        return
     support = Support(
         turn.question,
         prompt.packed.excerpts,
@@ -212,12 +218,15 @@ def _stream(
     turn: Turn,
     engine: Engine,
     prompt: list[dict[str, str]],
+    choice: Sequence[quote.Quotable],
     stop: threading.Event,
     progress: Progress,
 ) -> None:
+    """With a `choice` the model writes numbers, which are nothing to be shown."""
     events = engine.chat(
         prompt,
-        max_tokens=settings.ANSWER_TOKENS,
+        max_tokens=quote.MOST_TOKENS if choice else settings.ANSWER_TOKENS,
+        grammar=quote.grammar(len(choice)) if choice else "",
         tenant=str(turn.tenant),
         conversation=str(turn.conversation_id),
         stop=stop,
@@ -229,7 +238,8 @@ def _stream(
             if progress.first_token is None:
                 progress.first_token = time.monotonic() - progress.begun
             progress.text += event.text
-            conversations.tell(turn, "token", {"text": event.text})
+            if not choice:
+                conversations.tell(turn, "token", {"text": event.text})
         else:
             progress.finished = event
 
@@ -280,28 +290,56 @@ def _finish(
     support: Support,
     progress: Progress,
 ) -> None:
-    finished = progress.finished
-    if finished is None:
-        raise EngineUnavailable("The engine broke off.")
+    finished = _finished(progress)
     text = progress.text.strip()
     begun = time.monotonic()
     statements = support.statements(text)
     state = TurnState.STOPPED if finished.reason == "cancelled" else ground.verdict(text, statements)
-    timings = {
-        "check": round(time.monotonic() - begun, 3),
+    timings = {"check": round(time.monotonic() - begun, 3)} | _timings(progress, finished)
+    _end(scope, turn, state, text, statements, timings, _receipt(facts, turn, found, finished))
+
+
+def _finish_quotation(
+    scope: Scope,
+    turn: Turn,
+    facts: EngineFacts,
+    found: Retrieved,
+    choice: Sequence[quote.Quotable],
+    progress: Progress,
+) -> None:
+    finished = _finished(progress)
+    stopped = finished.reason == "cancelled"
+    quoted = [] if stopped else quote.chosen(progress.text, choice)
+    # The first of a passage's sentences is the one that its citation opens.
+    conversations.mark_quoted(turn, {one.excerpt.n: (one.start, one.end) for one in reversed(quoted)})
+    answer = quote.quotation(quoted)
+    ended = TurnState.ANSWERED if quoted else TurnState.NOT_IN_DOCUMENTS
+    state = TurnState.STOPPED if stopped else ended
+    receipt = _receipt(facts, turn, found, finished)
+    _end(scope, turn, state, answer.text, answer.statements, _timings(progress, finished), receipt)
+
+
+def _finished(progress: Progress) -> Finished:
+    if progress.finished is None:
+        raise EngineUnavailable("The engine broke off.")
+    return progress.finished
+
+
+def _timings(progress: Progress, finished: Finished) -> dict[str, float]:
+    return {
         "queue": round(finished.queued_s, 3),
         "prompt": round(finished.prompt_s, 3),
         "output": round(finished.output_s, 3),
         "first_token": round(progress.first_token or 0, 3),
         "total": round(time.monotonic() - progress.begun, 3),
     }
-    _end(scope, turn, state, text, statements, timings, _receipt(facts, turn, found, finished))
 
 
 def _receipt(
     facts: EngineFacts, turn: Turn, found: Retrieved, finished: Finished | None
 ) -> dict[str, object]:
     """What the answer rests on, in references and hashes."""
+    quoting = turn.mode == Mode.QUOTE
     return {
         "embed_model_sha256": found.generation.embedder_sha256,
         "llm_sha256": facts.model_sha256,
@@ -310,10 +348,11 @@ def _receipt(
         "params": {
             "temperature": 0,
             "seed": 0,
-            "max_tokens": settings.ANSWER_TOKENS,
+            "mode": str(turn.mode),
+            "max_tokens": quote.MOST_TOKENS if quoting else settings.ANSWER_TOKENS,
             "n_ctx": facts.context,
             "backend": facts.build,
-            "prompt_version": PROMPT_VERSION,
+            "prompt_version": quote.PROMPT_VERSION if quoting else PROMPT_VERSION,
         },
         "passages": [
             {

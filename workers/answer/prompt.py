@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -23,13 +23,17 @@ SYSTEM = (
 CAREFUL_BUDGET = 600
 # Tokens that passages get even where the rest uses up the budget, and that chat templates may add.
 LEAST_FOR_PASSAGES, SPARE = 100, 16
+TRIES = 3
+
+Messages = list[dict[str, str]]
+Write = Callable[[str, Sequence[Excerpt], str], Messages]
 
 
 @dataclass(frozen=True)
 class Prompt:
     """What the model reads, in tokens of its own, and what of the passages found is in it."""
 
-    messages: list[dict[str, str]]
+    messages: Messages
     packed: Packed
     tokens: int
 
@@ -41,40 +45,54 @@ def fit(
     question: str,
     candidates: Sequence[Candidate],
     before: str = "",
+    write: Write | None = None,
 ) -> Prompt:
     """Fit the passages between the fixed part of the prompt and the smaller of budget and context.
 
-    `budget` is in tokens of the whole prompt, None where the machine was not tried yet. Raises
-    `PromptTooLong` where the context has no room for an answer besides.
+    `budget` is in tokens of the whole prompt, None where the machine was not tried yet; `write` puts question
+    and excerpts into words, `messages` if nothing else. Raises `PromptTooLong` where the context has no room
+    for an answer besides.
     """
-    fixed = engine.prompt_tokens(messages(question, [], before))
+    write = write or messages
+    fixed = engine.prompt_tokens(write(question, [], before))
     room = context - settings.ANSWER_TOKENS - fixed - SPARE
     if room <= 0:
         raise PromptTooLong
-    wanted = max((budget or CAREFUL_BUDGET) - fixed, LEAST_FOR_PASSAGES)
-    packed = pack(candidates, min(room, wanted), engine.tokenize)
-    prompt = messages(question, packed.excerpts, before)
-    size = engine.prompt_tokens(prompt)
+    most = min(room, max((budget or CAREFUL_BUDGET) - fixed, LEAST_FOR_PASSAGES))
+    for_passages = most
+    for _try in range(TRIES):
+        packed = pack(candidates, for_passages, engine.tokenize)
+        prompt = write(question, packed.excerpts, before)
+        size = engine.prompt_tokens(prompt)
+        # Numbers of sentences and the like are not in what was packed.
+        over = size - fixed - most
+        if over <= 0 or len(packed.excerpts) < 2:
+            break
+        for_passages -= over
     if size + settings.ANSWER_TOKENS > context:
         raise PromptTooLong
     return Prompt(prompt, packed, size)
 
 
-def messages(question: str, excerpts: Sequence[Excerpt], before: str = "") -> list[dict[str, str]]:
+def messages(question: str, excerpts: Sequence[Excerpt], before: str = "") -> Messages:
     """Chat messages for a question over numbered excerpts. `before` is the question that this one follows.
 
     Small models refuse nearly everything once the prompt offers them a sentence for it, so it does not: what
     is not in the documents is found by `ground`.
     """
-    passages = "\n\n".join(f"[{excerpt.n}] {_source(excerpt)}\n{excerpt.text}" for excerpt in excerpts)
-    earlier = f"Earlier question: {before}\n" if before else ""
-    tail = f"{earlier}Question: {question}\nAnswer from the passages, with their numbers:"
+    passages = "\n\n".join(f"[{excerpt.n}] {source(excerpt)}\n{excerpt.text}" for excerpt in excerpts)
+    tail = f"{asked(question, before)}\nAnswer from the passages, with their numbers:"
     return [
         {"role": "system", "content": SYSTEM},
         {"role": "user", "content": f"{passages}\n\n{tail}"},
     ]
 
 
-def _source(excerpt: Excerpt) -> str:
+def asked(question: str, before: str) -> str:
+    earlier = f"Earlier question: {before}\n" if before else ""
+    return f"{earlier}Question: {question}"
+
+
+def source(excerpt: Excerpt) -> str:
     document = excerpt.candidate.passage.version.document
     return f"({document.title or document.name})"

@@ -207,6 +207,8 @@ class Engine(Protocol):
         conversation: str,
         temperature: float = 0.0,
         seed: int = 0,
+        grammar: str = "",
         stop: threading.Event | None = None,
     ) -> Iterator[ChatEvent]:
-        """Generate an answer. Closing the iterator or setting `stop` ends it within one small batch."""
+        """Generate an answer, within a grammar (GBNF) where the engine is our own. Closing the iterator or
+        setting `stop` ends it within one small batch."""

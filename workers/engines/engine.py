@@ -126,6 +126,7 @@ class OpenAIEngine:
         conversation: str,
         temperature: float = 0.0,
         seed: int = 0,
+        grammar: str = "",
         stop: threading.Event | None = None,
     ) -> Iterator[ChatEvent]:
         """As `Engine.chat`. Raises EngineUnavailable or PromptTooLong when the first event is asked for."""
@@ -139,6 +140,8 @@ class OpenAIEngine:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if own and grammar:
+            body["grammar"] = grammar
         headers = {"X-Tenant": tenant, "X-Conversation": conversation} if own else {}
         silence = OWN_SILENCE_SECONDS if own else FOREIGN_SILENCE_SECONDS
         lines: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()

@@ -1,7 +1,7 @@
 """Asks every question of a data set for an answer, and measures what is said.
 
-As people ask, or in `plain` mode, the yardstick: the same model over the best five fixed windows, with the
-prompt that everybody writes, and nothing judged or checked.
+As people ask, with or without words of the model's own; or in `plain` mode, the yardstick: the same model
+over the best five fixed windows, with the prompt that everybody writes, and nothing judged or checked.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Protocol
 from django.conf import settings
 
 from muniment.conversations.models import TurnState
-from muniment.conversations.statements import cited
+from muniment.conversations.statements import Statement, cited
 from muniment.registry.services import see_engine
 from workers import generations
-from workers.answer import answerable, ground
+from workers.answer import answerable, ground, quote
 from workers.answer.facts import Facts, Number
-from workers.answer.prompt import CAREFUL_BUDGET, fit
+from workers.answer.prompt import CAREFUL_BUDGET, Prompt, fit, messages
 from workers.answer.retrieve import Candidate, reranking, retrieve
 from workers.answer.support import Support, weights_of
 from workers.engines import Engine, EngineFacts, EngineUnavailable, PromptTooLong, Token, connect
@@ -30,8 +30,8 @@ from workers.evaluate.baselines import ask_plain
 from workers.evaluate.dataset import Evidence, Query
 from workers.evaluate.run import Corpus, Found
 
-ANSWER, PLAIN = "answer", "plain"
-MODES = (ANSWER, PLAIN)
+ANSWER, QUOTE, PLAIN = "answer", "quote", "plain"
+MODES = (ANSWER, QUOTE, PLAIN)
 PLAIN_WINDOWS = 5
 PLAIN_SYSTEM = (
     "Answer the question using the context. Cite the context by its numbers, like [1]. "
@@ -74,6 +74,14 @@ class Reply:
     first_token: float
 
 
+@dataclass(frozen=True)
+class _Said:
+    text: str
+    state: TurnState
+    statements: list[Statement]
+    first_token: float
+
+
 def answer_all(
     corpus: Corpus,
     queries: Sequence[Query],
@@ -95,7 +103,7 @@ def answer_all(
     if mode == PLAIN:
         answerer = _Plain(engine, facts, budget, corpus, queries, language)
     else:
-        answerer = _Product(engine, facts, budget, corpus)
+        answerer = _Product(engine, facts, budget, corpus, mode == QUOTE)
     answered, said = [], time.monotonic()
     for number, query in enumerate(queries, 1):
         answered.append(answerer(query))
@@ -108,8 +116,11 @@ def answer_all(
 class _Product:
     """As `answer.pipeline` does it, but for the rows of a conversation."""
 
-    def __init__(self, engine: Engine, facts: EngineFacts, budget: int, corpus: Corpus) -> None:
+    def __init__(
+        self, engine: Engine, facts: EngineFacts, budget: int, corpus: Corpus, quoting: bool
+    ) -> None:
         self._engine, self._facts, self._budget, self._corpus = engine, facts, budget, corpus
+        self._quoting = quoting
         self._generation = generations.serving()
         self._index = generations.index_of(self._generation)
         self._embed = generations.embed_with(engine, self._generation)
@@ -133,18 +144,35 @@ class _Product:
                 query, "", TurnState.NOT_IN_DOCUMENTS, [], seconds | {"total": seconds["sources"]}
             )
         try:
-            prompt = fit(self._engine, self._facts.context, self._budget, query.question, candidates)
+            prompt = fit(
+                self._engine,
+                self._facts.context,
+                self._budget,
+                query.question,
+                candidates,
+                write=quote.messages if self._quoting else messages,
+            )
         except PromptTooLong:
             return Answered(query, "", TurnState.FAILED, [], seconds)
-        reply = _reply(self._engine, prompt.messages, self._corpus)
-        excerpts = prompt.packed.excerpts
-        support = Support(query.question, excerpts, self._embed, weights_of(self._generation.embedder_sha256))
-        statements = support.statements(reply.text)
-        state = ground.verdict(reply.text, statements)
-        sources = [self._found(candidates[n - 1]) for n in cited(statements)]
+        reply = self._quote(prompt) if self._quoting else self._answer(query, prompt)
+        sources = [self._found(candidates[n - 1]) for n in cited(reply.statements)]
         seconds["first_token"] = seconds["sources"] + reply.first_token
         seconds["total"] = time.perf_counter() - begun
-        return Answered(query, reply.text, state, sources, seconds, prompt.tokens)
+        return Answered(query, reply.text, reply.state, sources, seconds, prompt.tokens)
+
+    def _answer(self, query: Query, prompt: Prompt) -> _Said:
+        reply = _reply(self._engine, prompt.messages, self._corpus)
+        weights = weights_of(self._generation.embedder_sha256)
+        support = Support(query.question, prompt.packed.excerpts, self._embed, weights)
+        statements = support.statements(reply.text)
+        return _Said(reply.text, ground.verdict(reply.text, statements), statements, reply.first_token)
+
+    def _quote(self, prompt: Prompt) -> _Said:
+        choice = quote.quotables(prompt.packed.excerpts)
+        reply = _reply(self._engine, prompt.messages, self._corpus, quote.grammar(len(choice)))
+        said = quote.quotation(quote.chosen(reply.text, choice))
+        state = TurnState.ANSWERED if said.statements else TurnState.NOT_IN_DOCUMENTS
+        return _Said(said.text, state, said.statements, reply.first_token)
 
     def _found(self, candidate: Candidate) -> Found:
         passage = candidate.passage
@@ -191,11 +219,12 @@ class _Plain:
         return prompt, self._engine.prompt_tokens(prompt)
 
 
-def _reply(engine: Engine, prompt: list[dict[str, str]], corpus: Corpus) -> Reply:
+def _reply(engine: Engine, prompt: list[dict[str, str]], corpus: Corpus, grammar: str = "") -> Reply:
     begun, text, first = time.perf_counter(), "", 0.0
     events = engine.chat(
         prompt,
         max_tokens=settings.ANSWER_TOKENS,
+        grammar=grammar,
         tenant=str(corpus.scope.tenant),
         conversation="",
     )

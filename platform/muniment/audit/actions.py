@@ -132,7 +132,9 @@ FOLDER_FOLLOWED = _action(
 )
 
 SEARCHED = _action("search.made", _("searched"), _USE, "libraries hits", "query")
-QUESTION_ASKED = _action("question.asked", _("asked"), _USE, "conversation libraries documents", "question")
+QUESTION_ASKED = _action(
+    "question.asked", _("asked"), _USE, "conversation libraries documents mode", "question"
+)
 ANSWER_STARTED = _action("answer.started", _("began an answer"), _USE, "conversation model prompt_commit")
 ANSWER_FINISHED = _action(
     "answer.finished",

@@ -19,6 +19,13 @@ class TurnState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+class Mode(models.TextChoices):
+    """How a question is answered: in the model's words, or with sentences of the documents alone."""
+
+    ANSWER = "answer", _("in the model's words")
+    QUOTE = "quote", _("with quotations only")
+
+
 OPEN_TURNS = (TurnState.ASKED, TurnState.SEARCHING, TurnState.ANSWERING)
 ENDED_TURNS = tuple(state for state in TurnState if state not in OPEN_TURNS)
 
@@ -78,6 +85,7 @@ class Turn(models.Model):
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="turns")
     ordinal = models.PositiveIntegerField()
     question = models.TextField()
+    mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.ANSWER)
     searched = models.TextField(blank=True)
     state = models.CharField(max_length=20, choices=TurnState.choices, default=TurnState.ASKED)
     answer = models.TextField(blank=True)

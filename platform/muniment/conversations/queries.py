@@ -118,3 +118,8 @@ def place_in_queue(scope: Scope, turn: Turn) -> int | None:
     if turn.state not in OPEN_TURNS:
         return None
     return places_in_queue(scope, Kind.ANSWER, [turn.id]).get(turn.id)
+
+
+def last_mode(conversation: Conversation) -> str:
+    """How the last question of a conversation was to be answered, "" where there is none."""
+    return conversation.turns.order_by("-ordinal").values_list("mode", flat=True).first() or ""

@@ -82,6 +82,16 @@ def answer_html(text: str, sources: Mapping[int, str], statements: Sequence[Stat
     return _cleaned(rendered, frozenset(filter(None, sources.values())))
 
 
+def quotes_html(text: str, sources: Mapping[int, str], statements: Sequence[Statement]) -> str:
+    """Safe HTML of sentences of the documents, each with its source; nothing in them is Markdown."""
+    blocks = []
+    for statement in statements:
+        words = escape(_UNSEEN.sub("", text[statement.start : statement.end])).replace("\n", "<br>")
+        chips = " ".join(_chip(n, sources[n]) for n in statement.sources if n in sources)
+        blocks.append(f"<blockquote><p>{words} {chips}</p></blockquote>")
+    return _cleaned("".join(blocks), frozenset(filter(None, sources.values())))
+
+
 def _with_places(text: str, statements: Sequence[Statement]) -> str:
     """Puts a mark where each statement begins, behind what Markdown has at the start of a line, and ends."""
     pieces, at = [], 0

@@ -23,6 +23,7 @@ from muniment.conversations.models import (
     TURN_MOVES,
     Conversation,
     Feedback,
+    Mode,
     Source,
     Turn,
     TurnState,
@@ -47,6 +48,7 @@ def ask(
     conversation_id: UUID | None = None,
     libraries: Iterable[UUID] = (),
     documents: Iterable[UUID] = (),
+    mode: Mode = Mode.ANSWER,
 ) -> Turn:
     """Write a question, its job and its event. `libraries` and `documents` count for a new conversation."""
     question = _checked(question)
@@ -63,6 +65,7 @@ def ask(
         conversation=conversation,
         ordinal=conversation.turns.count() + 1,
         question=question,
+        mode=mode,
     )
     record(
         scope,
@@ -72,6 +75,7 @@ def ask(
             "conversation": conversation.id,
             "libraries": conversation.libraries,
             "documents": conversation.documents,
+            "mode": str(mode),
         },
         private={"question": question},
     )
@@ -159,6 +163,12 @@ def store_sources(turn: Turn, searched: str, sources: Iterable[Source], timings:
             raise Conflict
         Source.objects.bulk_create(sources)
     turn.refresh_from_db()
+
+
+def mark_quoted(turn: Turn, places: Mapping[int, tuple[int, int]]) -> None:
+    """By number of the source, the sentence in it that was quoted: a citation opens there."""
+    for n, (start, end) in places.items():
+        turn.sources.filter(n=n).update(best_start=start, best_end=end)
 
 
 @transaction.atomic

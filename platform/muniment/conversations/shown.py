@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from muniment.conversations.models import OPEN_TURNS, TurnState
+from muniment.conversations.models import OPEN_TURNS, Mode, TurnState
 from muniment.conversations.models import Conversation as ConversationRow
 from muniment.conversations.models import Turn as TurnRow
 from muniment.conversations.queries import (
@@ -22,7 +22,7 @@ from muniment.conversations.queries import (
     place_in_queue,
     sources_of_turns,
 )
-from muniment.conversations.rendering import answer_html, excerpt
+from muniment.conversations.rendering import answer_html, excerpt, quotes_html
 from muniment.conversations.statements import Statement, Verdict, read
 from muniment.documents.models import Passage
 from muniment.documents.presentation import short_page_name
@@ -99,6 +99,7 @@ class Turn:
     feedback_reason: str
     receipt_url: str = ""
     may_keep: bool = False
+    quotes: bool = False
 
     @property
     def events_url(self) -> str:
@@ -139,6 +140,9 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
     cards = [_source(row, source) for source in seen]
     given = {source.source.n for source in seen if source.source.given}
     statements = read(row.statements)
+    quotes = row.mode == Mode.QUOTE
+    addresses = {card.n: card.url for card in cards if card.n in given}
+    words = quotes_html if quotes else answer_html
     feedback = getattr(row, "feedback", None)
     return Turn(
         id=row.id,
@@ -152,9 +156,7 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         seconds=row.timings.get("search"),
         sources=None if unseen else cards,
         nearest=row.state == TurnState.NOT_IN_DOCUMENTS,
-        answer_html=answer_html(
-            row.answer, {card.n: card.url for card in cards if card.n in given}, statements
-        ),
+        answer_html=words(row.answer, addresses, statements),
         coverage=_coverage(seen, statements) if given and not running else None,
         left_out=row.left_out,
         model_name=row.model if row.answer else "",
@@ -162,6 +164,7 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         feedback={1: "up", -1: "down"}[feedback.value] if feedback else "",
         feedback_reason=feedback.reason if feedback else "",
         may_keep=bool(curated_of(scope, row)),
+        quotes=quotes,
     )
 
 

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 from muniment.accounts.requests import scope_of_request
 from muniment.conversations import queries, services, shown
 from muniment.conversations.context import workplace
-from muniment.conversations.models import Conversation, Turn
+from muniment.conversations.models import Conversation, Mode, Turn
 from muniment.documents.models import Document
 from muniment.documents.queries import document_counts, readable_version, visible_documents
 from muniment.documents.queries import page as version_page
@@ -65,6 +65,7 @@ def ask(request: HttpRequest) -> HttpResponse:
             conversation.id if conversation else None,
             [library.id for library in libraries],
             [document.id for document in documents],
+            _mode(request.POST),
         )
     except NotFound:
         raise
@@ -89,6 +90,7 @@ def _not_asked(
     """The form again, with what was written and a sentence that says what to do."""
     text = request.POST.get("question", "")
     composer = _composer(scope, conversation, libraries, documents, text, str(problem.detail))
+    composer["quote"] = _mode(request.POST) == Mode.QUOTE
     context = _page_context(scope, conversation) | {"composer": composer}
     if not getattr(request, "htmx", False):
         return render(request, "conversations/ask.html", context, status=problem.status)
@@ -102,7 +104,7 @@ def ask_again(request: HttpRequest, turn_id: UUID) -> HttpResponse:
     """The same question once more, as the next turn."""
     scope = scope_of_request(request)
     turn = queries.turn(scope, turn_id)
-    again = services.ask(scope, turn.question, turn.conversation_id)
+    again = services.ask(scope, turn.question, turn.conversation_id, mode=Mode(turn.mode))
     return redirect(f"{reverse('conversation', args=[turn.conversation_id])}#turn-{again.id}")
 
 
@@ -250,8 +252,13 @@ def _composer(
         "text": text,
         "error": error,
         "model_name": engine.model if engine else settings.LANGUAGE_MODEL,
+        "quote": conversation is not None and queries.last_mode(conversation) == Mode.QUOTE,
         "blocked": _blocked(scope, counts),
     }
+
+
+def _mode(given: Any) -> Mode:
+    return Mode.QUOTE if given.get("quote") else Mode.ANSWER
 
 
 def _blocked(scope: Scope, counts: dict[UUID, int]) -> str:

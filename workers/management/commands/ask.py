@@ -1,4 +1,4 @@
-"""`manage.py ask "question" --library L [--json]`"""
+"""`manage.py ask "question" --library L [--quote] [--json]`"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from muniment.conversations.models import OPEN_TURNS, Turn
+from muniment.conversations.models import OPEN_TURNS, Mode, Turn
 from muniment.conversations.queries import sources_of
 from muniment.conversations.services import ask
 from muniment.pages.errors import Problem
@@ -29,6 +29,9 @@ class Command(BaseCommand):
             "--library", required=True, metavar="L", help="slug of the library, or TENANT/SLUG"
         )
         parser.add_argument(
+            "--quote", action="store_true", help="answer with sentences of the documents and nothing else"
+        )
+        parser.add_argument(
             "--json", action="store_true", help="print answer, state, citations and timings as JSON"
         )
         add_as(parser)
@@ -38,7 +41,8 @@ class Command(BaseCommand):
         scope = acting_scope(options["name"])
         library = library_named(scope, options["library"])
         try:
-            turn = ask(scope, options["question"], libraries=[library.id])
+            mode = Mode.QUOTE if options["quote"] else Mode.ANSWER
+            turn = ask(scope, options["question"], libraries=[library.id], mode=mode)
         except Problem as problem:
             raise CommandError(str(problem.detail)) from problem
         result = as_dict(scope, _wait(turn))
@@ -63,6 +67,7 @@ def _wait(turn: Turn) -> Turn:
 def as_dict(scope: Scope, turn: Turn) -> dict[str, Any]:
     """An ended turn for programs; a citation is n, document, file, page, text; timings are seconds."""
     return {
+        "turn": str(turn.id),
         "answer": turn.answer,
         "state": str(turn.state),
         "citations": [

@@ -1,5 +1,5 @@
 """`manage.py evaluate DATASET [--limit N] [--over DATASET] [--baselines] [--without STEP]
-[--answers FILE [--mode answer|plain] [--prompt-tokens N]] [--fail-below METRIC=VALUE...]`"""
+[--answers FILE [--mode answer|quote|plain] [--prompt-tokens N]] [--fail-below METRIC=VALUE...]`"""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             "--mode",
             choices=answers.MODES,
             default=answers.ANSWER,
-            help="with --answers: as people ask, or plainly as a yardstick",
+            help="with --answers: as people ask, with quotations only, or plainly as a yardstick",
         )
         parser.add_argument(
             "--prompt-tokens", type=_count, metavar="N", help="with --answers: instead of the machine's own"
