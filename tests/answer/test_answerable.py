@@ -24,7 +24,7 @@ EVIDENCE = st.builds(Evidence, SHARE, SHARE, SHARE)
 
 
 def candidate(text: str, similarity: float, overlap: float, language: str = "en") -> Candidate:
-    document = Document(id=uuid4(), name="a.txt", title="Vendors of Arnum")
+    document = Document(id=uuid4(), name="bestbuy_2031.txt", title="Vendors of Arnum")
     version = Version(id=uuid4(), document=document, language=language)
     passage = Passage(id=uuid4(), version=version, text=text, heading="One")
     return Candidate(passage, 1.0, 0, len(text), similarity, overlap)
@@ -42,6 +42,8 @@ PAID = candidate("Julia was paid 850 dollars for the paint.", 0.55, 0.6)
         ("How much did Arnum pay?", 0.0),
         ("What does the form KS-4471 cost?", 1.0),
         ("how much was paid?", 0.0),
+        ("How much was Julia paid in FY2031?", 0.0),
+        ("What did Bestbuy pay?", 0.0),
     ],
 )
 def test_names_and_codes_that_a_passage_and_its_title_lack_are_missing(question: str, missing: float) -> None:

@@ -66,6 +66,7 @@ _MONTHS = [
 ]
 _DATE = re.compile(r"\b\d{4}-(\d{1,2})(?:-\d{1,2})?\b|\b(\d{1,2})[./](\d{1,2})[./]\d{2,4}\b")
 _CODE = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[^\W\d_])\w[\w-]*\w\b")
+_PERIOD = re.compile(r"(?:FY|CY|H|Q)\d{1,4}", re.IGNORECASE)
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)", re.IGNORECASE)
 _NAME = re.compile(r"(?<![\w'’])[^\W\d_a-z][\w'’-]*")
 _ACRONYM = re.compile(r"[A-Z]{2,6}")
@@ -152,9 +153,12 @@ def disagreement(said: Facts, evidence: Facts, question: Facts) -> str:
 
 
 def missing_names(asked: Facts, evidence: Facts) -> float:
-    """The share of the names and codes of one text that the other has not, 0 where there are none."""
-    codes = asked.codes
-    names = [name for name in asked.names if name not in codes]
+    """The share of the names and codes of one text that the other has not, 0 where there are none.
+
+    A period like FY2018 is no name: texts write it in many ways.
+    """
+    codes = {code for code in asked.codes if not _PERIOD.fullmatch(code)}
+    names = {name for name in asked.names if name not in asked.codes}
     lacking = [not _has(evidence, code) for code in codes]
     lacking += [not _has_name(evidence, name) for name in names]
     return sum(lacking) / len(lacking) if lacking else 0.0
