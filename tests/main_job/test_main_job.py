@@ -52,7 +52,7 @@ def test_files_are_published_and_questions_find_them(house: RunningHouse, manual
             "--json",
         ).stdout
     )
-    assert set(answer) == {"answer", "state", "citations", "timings"}
+    assert set(answer) == {"turn", "answer", "state", "citations", "timings"}
     assert answer["state"] in {"answered", "weak", "not_in_documents"}
     assert answer["timings"]["search"] < 10
 
@@ -104,8 +104,17 @@ def test_the_default_model_answers_and_cites(tmp_path: Path, manual: Path) -> No
         assert any(
             cited["file"] == "boiler-manual.pdf" and cited["page"] == 1 for cited in answer["citations"]
         )
+        _receipt_is_replayed(house, answer["turn"], tmp_path / "receipt")
     finally:
         house.stop()
+
+
+def _receipt_is_replayed(house: RunningHouse, turn: str, receipt: Path) -> None:
+    house.manage("receipt", turn, "--out", str(receipt))
+    assert "Identical" in house.manage("replay", str(receipt)).stdout
+    receipt.write_text(receipt.read_text().replace("36", "63"))
+    refused = house.manage("replay", str(receipt), check=False)
+    assert refused.returncode != 0 and "changed after signing" in refused.stderr
 
 
 def test_nothing_is_left_running_after_the_end(tmp_path: Path) -> None:

@@ -24,6 +24,11 @@ class Excerpt:
     text: str
     whole: bool
 
+    @property
+    def start(self) -> int:
+        """Where in the passage's text it begins."""
+        return max(self.candidate.passage.text.find(self.text), 0)
+
 
 @dataclass(frozen=True)
 class Packed:

@@ -31,7 +31,8 @@ from muniment.scope import Origin, Scope
 from muniment.tenancy.services import system_scope
 from workers import generations
 from workers.answer import answerable, ground, quote
-from workers.answer.prompt import PROMPT_VERSION, Prompt, fit, messages
+from workers.answer.pack import Excerpt
+from workers.answer.prompt import PROMPT_VERSION, Prompt, fit, messages, prompt_text
 from workers.answer.retrieve import Candidate, reranking, retrieve
 from workers.answer.support import Support, weights_of
 from workers.engines import (
@@ -128,7 +129,7 @@ def _answer(lease: Lease, scope: Scope, turn: Turn) -> None:
     lease.check()
     evidence = answerable.evidence_of(turn.question, found.candidates)
     if not answerable.weights_of(found.generation.embedder_sha256).hold(evidence):
-        _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, found, None))
+        _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, found))
         return
     write = quote.messages if turn.mode == Mode.QUOTE else messages
     before = _before(turn)
@@ -192,7 +193,7 @@ def _generate(
     found: Retrieved,
     prompt: Prompt,
 ) -> None:
-    text = "\n".join(message["content"] for message in prompt.messages)
+    text = prompt_text(prompt.messages)
     given = [excerpt.n for excerpt in prompt.packed.excerpts]
     conversations.begin_answer(scope, turn, facts.model, text, given, prompt.packed.left_out)
     seconds = round(prompt.tokens / row.prompt_speed, 1) if row.prompt_speed else None
@@ -203,7 +204,7 @@ def _generate(
         _stream(turn, engine, prompt.messages, choice, stop, progress)
     lease.check()
     if turn.mode == Mode.QUOTE:
-        _finish_quotation(scope, turn, facts, found, choice, progress)
+        _finish_quotation(scope, turn, facts, found, prompt, choice, progress)
         return
     support = Support(
         turn.question,
@@ -211,7 +212,7 @@ def _generate(
         generations.embed_with(engine, found.generation),
         weights_of(found.generation.embedder_sha256),
     )
-    _finish(scope, turn, facts, found, support, progress)
+    _finish(scope, turn, facts, found, prompt, support, progress)
 
 
 def _stream(
@@ -287,6 +288,7 @@ def _finish(
     turn: Turn,
     facts: EngineFacts,
     found: Retrieved,
+    prompt: Prompt,
     support: Support,
     progress: Progress,
 ) -> None:
@@ -296,7 +298,8 @@ def _finish(
     statements = support.statements(text)
     state = TurnState.STOPPED if finished.reason == "cancelled" else ground.verdict(text, statements)
     timings = {"check": round(time.monotonic() - begun, 3)} | _timings(progress, finished)
-    _end(scope, turn, state, text, statements, timings, _receipt(facts, turn, found, finished))
+    receipt = _receipt(facts, turn, found, finished, prompt.packed.excerpts)
+    _end(scope, turn, state, text, statements, timings, receipt)
 
 
 def _finish_quotation(
@@ -304,6 +307,7 @@ def _finish_quotation(
     turn: Turn,
     facts: EngineFacts,
     found: Retrieved,
+    prompt: Prompt,
     choice: Sequence[quote.Quotable],
     progress: Progress,
 ) -> None:
@@ -315,7 +319,7 @@ def _finish_quotation(
     answer = quote.quotation(quoted)
     ended = TurnState.ANSWERED if quoted else TurnState.NOT_IN_DOCUMENTS
     state = TurnState.STOPPED if stopped else ended
-    receipt = _receipt(facts, turn, found, finished)
+    receipt = _receipt(facts, turn, found, finished, prompt.packed.excerpts)
     _end(scope, turn, state, answer.text, answer.statements, _timings(progress, finished), receipt)
 
 
@@ -336,10 +340,16 @@ def _timings(progress: Progress, finished: Finished) -> dict[str, float]:
 
 
 def _receipt(
-    facts: EngineFacts, turn: Turn, found: Retrieved, finished: Finished | None
+    facts: EngineFacts,
+    turn: Turn,
+    found: Retrieved,
+    finished: Finished | None = None,
+    excerpts: Sequence[Excerpt] = (),
 ) -> dict[str, object]:
-    """What the answer rests on, in references and hashes."""
+    """What the answer rests on, in references and hashes. A passage that the model read says from where to
+    where."""
     quoting = turn.mode == Mode.QUOTE
+    read = {one.n: {"start": one.start, "end": one.start + len(one.text)} for one in excerpts}
     return {
         "embed_model_sha256": found.generation.embedder_sha256,
         "llm_sha256": facts.model_sha256,
@@ -361,6 +371,7 @@ def _receipt(
                 "doc_version": str(candidate.passage.version_id),
                 "chunk_sha256": candidate.passage.sha256,
                 "rank": rank,
+                **read.get(rank, {}),
             }
             for rank, candidate in enumerate(found.candidates, start=1)
         ],

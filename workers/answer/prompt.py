@@ -88,6 +88,11 @@ def messages(question: str, excerpts: Sequence[Excerpt], before: str = "") -> Me
     ]
 
 
+def prompt_text(prompt: Messages) -> str:
+    """What the trail has a commitment to."""
+    return "\n".join(message["content"] for message in prompt)
+
+
 def asked(question: str, before: str) -> str:
     earlier = f"Earlier question: {before}\n" if before else ""
     return f"{earlier}Question: {question}"

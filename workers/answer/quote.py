@@ -55,9 +55,8 @@ def quotables(excerpts: Sequence[Excerpt]) -> list[Quotable]:
     """The sentences in the order in which the prompt numbers them, from 1."""
     found = []
     for excerpt in excerpts:
-        at = max(excerpt.candidate.passage.text.find(excerpt.text), 0)
         found += [
-            Quotable(excerpt, at + start, at + end)
+            Quotable(excerpt, excerpt.start + start, excerpt.start + end)
             for start, end in sentences(excerpt.text)
             if _WORD.search(excerpt.text[start:end])
         ]

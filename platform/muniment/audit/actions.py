@@ -143,6 +143,8 @@ ANSWER_FINISHED = _action(
     "conversation state index_generation embed_model_sha256 rerank_model_sha256 llm_sha256 template_sha256 "
     "params passages answer_commit tokens_in tokens_out finish_reason",
 )
+RECEIPT_TAKEN = _action("answer.receipt_taken", _("took the receipt of an answer"), _USE, "sha256")
+ANSWER_REPLAYED = _action("answer.replayed", _("made an answer again from its receipt"), _USE, "verdict")
 ANSWER_STOPPED = _action("answer.stopped", _("stopped an answer"), _USE, "conversation")
 ANSWER_RATED = _action("answer.rated", _("rated an answer"), _USE, "conversation value", "reason")
 CONVERSATION_VIEWED = _action("conversation.viewed", _("opened a conversation"), _USE)

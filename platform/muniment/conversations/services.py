@@ -194,7 +194,7 @@ def begin_answer(
             "prompt_commit": commitment(salt, prompt),
         },
     )
-    receipt = {"salt": salt.hex()}
+    receipt = {"salt": salt.hex(), "prompt_commit": commitment(salt, prompt)}
     move_turn(turn, TurnState.ANSWERING, model=model, left_out=left_out, intent=intent, receipt=receipt)
 
 
@@ -211,13 +211,13 @@ def end_answer(
 ) -> None:
     """Store how a turn ended, with the outcome event. Raises `Conflict` where it has ended already."""
     turn.sources.filter(n__in=cited(statements)).update(cited=True)
-    salt = turn.receipt.get("salt") or os.urandom(16).hex()
+    begun = {"salt": os.urandom(16).hex(), **turn.receipt}
     move_turn(
         turn,
         state,
         answer=answer,
         timings={**turn.timings, **(timings or {})},
-        receipt={**(receipt or {}), "salt": salt},
+        receipt={**(receipt or {}), **begun},
         statements=stored(statements),
         error_code=error_code,
         finished_at=timezone.now(),
@@ -233,7 +233,7 @@ def end_answer(
             **(receipt or {}),
             "conversation": turn.conversation_id,
             "state": str(state),
-            "answer_commit": commitment(bytes.fromhex(salt), answer),
+            "answer_commit": commitment(bytes.fromhex(begun["salt"]), answer),
         },
     )
 
