@@ -45,6 +45,12 @@ def test_an_answer_is_the_chosen_sentences_with_their_sources() -> None:
     assert all(one.verdict == Verdict.SUPPORTED for one in answer.statements)
 
 
+def test_headings_are_not_quoted_and_a_piece_of_a_sentence_is_no_sentence() -> None:
+    headed = excerpt(1, "One\n\nVisitors leave at nine.")
+    assert [one.text for one in quotables([headed])] == ["Visitors leave at nine."]
+    assert quotables([excerpt(1, NIGHTS, "ors leave at ni")]) == []
+
+
 def test_a_sentence_of_a_part_that_was_read_is_found_in_the_whole_passage() -> None:
     (only,) = quotables(READ[1:])
     assert NIGHTS[only.start : only.end] == "Visitors leave at nine."

@@ -193,13 +193,16 @@ def _generate(
     found: Retrieved,
     prompt: Prompt,
 ) -> None:
+    choice = quote.quotables(prompt.packed.excerpts) if turn.mode == Mode.QUOTE else []
+    if turn.mode == Mode.QUOTE and not choice:
+        _end(scope, turn, TurnState.NOT_IN_DOCUMENTS, "", [], {}, _receipt(facts, turn, found))
+        return
     text = prompt_text(prompt.messages)
     given = [excerpt.n for excerpt in prompt.packed.excerpts]
     conversations.begin_answer(scope, turn, facts.model, text, given, prompt.packed.left_out)
     seconds = round(prompt.tokens / row.prompt_speed, 1) if row.prompt_speed else None
     conversations.tell(turn, "reading", {"tokens": prompt.tokens, "seconds": seconds})
     progress = Progress()
-    choice = quote.quotables(prompt.packed.excerpts) if turn.mode == Mode.QUOTE else []
     with _stop_watch(lease, turn) as stop:
         _stream(turn, engine, prompt.messages, choice, stop, progress)
     lease.check()

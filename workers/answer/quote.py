@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from muniment.conversations.statements import Statement, Verdict
-from muniment.documents.sentences import sentences
 from workers.answer.pack import Excerpt
 from workers.answer.prompt import asked, source
+from workers.answer.retrieve import worth_showing
 
 # Part of every receipt, as `prompt.PROMPT_VERSION`.
 PROMPT_VERSION = 1
@@ -52,13 +52,15 @@ class Quotation:
 
 
 def quotables(excerpts: Sequence[Excerpt]) -> list[Quotable]:
-    """The sentences in the order in which the prompt numbers them, from 1."""
+    """The sentences but headings, in the order in which the prompt numbers them, from 1."""
     found = []
     for excerpt in excerpts:
+        first, last = excerpt.start, excerpt.start + len(excerpt.text)
+        passage = excerpt.candidate.passage
         found += [
-            Quotable(excerpt, excerpt.start + start, excerpt.start + end)
-            for start, end in sentences(excerpt.text)
-            if _WORD.search(excerpt.text[start:end])
+            Quotable(excerpt, start, end)
+            for start, end in worth_showing(passage)
+            if first <= start and end <= last and _WORD.search(passage.text[start:end])
         ]
     return found
 

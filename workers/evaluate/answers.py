@@ -169,6 +169,8 @@ class _Product:
 
     def _quote(self, prompt: Prompt) -> _Said:
         choice = quote.quotables(prompt.packed.excerpts)
+        if not choice:
+            return _Said("", TurnState.NOT_IN_DOCUMENTS, [], 0.0)
         reply = _reply(self._engine, prompt.messages, self._corpus, quote.grammar(len(choice)))
         said = quote.quotation(quote.chosen(reply.text, choice))
         state = TurnState.ANSWERED if said.statements else TurnState.NOT_IN_DOCUMENTS
