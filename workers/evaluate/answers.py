@@ -58,6 +58,7 @@ class Answered:
     citations: list[Found]
     seconds: dict[str, float]
     prompt_tokens: int = 0
+    statements: tuple[Statement, ...] = ()
 
     @property
     def abstained(self) -> bool:
@@ -158,7 +159,8 @@ class _Product:
         sources = [self._found(candidates[n - 1]) for n in cited(reply.statements)]
         seconds["first_token"] = seconds["sources"] + reply.first_token
         seconds["total"] = time.perf_counter() - begun
-        return Answered(query, reply.text, reply.state, sources, seconds, prompt.tokens)
+        checked = tuple(reply.statements)
+        return Answered(query, reply.text, reply.state, sources, seconds, prompt.tokens, checked)
 
     def _answer(self, query: Query, prompt: Prompt) -> _Said:
         reply = _reply(self._engine, prompt.messages, self._corpus)

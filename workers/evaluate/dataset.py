@@ -141,6 +141,13 @@ def _name(folder: Path) -> str:
     return folder.resolve().name or "dataset"
 
 
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Each line's object. Raises `DatasetError`."""
+    if not path.is_file():
+        raise DatasetError(f"There is no file {path.name} in {_name(path.parent)}.")
+    yield from (line for _where, line in _lines(path))
+
+
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each line's object, with its place for a message."""
     try:
@@ -172,12 +179,17 @@ def _text(where: str, line: dict[str, Any], field: str, needed: bool = False) ->
 
 
 def _from_line(where: str, line: dict[str, Any]) -> File:
-    """A small web page: a format in which a title is a title, and no character of the text means anything.
+    """Some test collections hold empty documents; the reader refuses them as it refuses any other."""
+    id, title, text = (
+        _text(where, line, "id", needed=True),
+        _text(where, line, "title"),
+        _text(where, line, "text"),
+    )
+    return text_file(id, title, text)
 
-    Some test collections hold empty documents; the reader refuses them as it refuses any other.
-    """
-    document = _text(where, line, "id", needed=True)
-    title, text = _text(where, line, "title"), _text(where, line, "text")
+
+def text_file(document: str, title: str, text: str) -> File:
+    """A small web page: a format in which a title is a title, and no character of the text means anything."""
     paragraphs = [f"<p>{html.escape(part)}</p>" for part in text.split("\n\n") if part.strip()]
     head = f"<title>{html.escape(title)}</title>" if title.strip() else ""
     body = "\n".join(paragraphs)
