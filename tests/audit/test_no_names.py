@@ -38,11 +38,12 @@ from muniment.tenancy.models import Library, Tenant
 from tests.factories import make_version
 
 NEEDLE = "Zébulon"
-# Workers write these; their own tests look at them.
+# Workers and commands write these; their own tests look at them.
 ELSEWHERE = {
     *(actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.MOVED_TO_SITE, actions.DIFFERENCE_MENDED),
     *(actions.EGRESS_BLOCKED, actions.EGRESS_TESTED, actions.SOVEREIGNTY_REPORTED),
     *(actions.TRAIL_VERIFIED, actions.TRAIL_EXPORTED, actions.EVENT_PROVED),
+    *(actions.RECEIPT_TAKEN, actions.ANSWER_REPLAYED, actions.ENGINE_CALIBRATED),
 }
 
 

@@ -77,7 +77,7 @@ def unexpected(found: list[Ending], manifest: Path) -> list[str]:
     return [
         f"{one.file}: {one.verdict}, expected {expected[one.file]}"
         for one in found
-        if not ALLOWED[expected[one.file]](one.verdict)
+        if one.file in expected and not ALLOWED[expected[one.file]](one.verdict)
     ]
 
 
