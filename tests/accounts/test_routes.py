@@ -22,7 +22,16 @@ PEOPLE = {
     *("document", "delete-document", "move-document", "relabel-document", "retry", "dismiss"),
     *("page", "picture", "original", "search"),
     *("ask-page", "ask", "conversations", "conversation", "rename-conversation", "delete-conversation"),
-    *("turn", "stop-turn", "rate-turn", "ask-again", "turn-events", "turn-source", "keep-question"),
+    *(
+        "turn",
+        "stop-turn",
+        "rate-turn",
+        "ask-again",
+        "turn-events",
+        "turn-source",
+        "turn-receipt",
+        "keep-question",
+    ),
 }
 STREAMS = {"library-events", "turn-events"}
 ADMINISTRATORS = {

@@ -15,6 +15,7 @@ import pytest
 from muniment.audit.keys import BadNote, SigningKey, signing_key
 from muniment.conversations import services
 from muniment.conversations.models import Mode, Source, Turn, TurnState
+from muniment.conversations.receipts import NoReceipt, receipt_of
 from muniment.documents.models import Document, Passage
 from muniment.pages.errors import NotFound
 from muniment.scope import Scope
@@ -101,7 +102,7 @@ def answered(scope: Scope, mode: Mode = Mode.ANSWER, answer: str = "It ends in M
 
 
 def replayed(scope: Scope, turn: Turn, machine: Machine) -> receipts.Replay:
-    return receipts.replay(scope, cast(Engine, machine), receipts.receipt_of(scope, turn.id))
+    return receipts.replay(scope, cast(Engine, machine), receipt_of(scope, turn.id))
 
 
 def test_the_same_prompt_is_asked_with_the_same_parameters_and_nothing_of_earlier_ones(scope: Scope) -> None:
@@ -143,7 +144,7 @@ def test_a_renamed_document_makes_another_prompt(scope: Scope) -> None:
 
 
 def test_what_is_gone_or_closed_cannot_be_made_again(scope: Scope, house: House) -> None:
-    receipt = receipts.receipt_of(scope, answered(scope).id)
+    receipt = receipt_of(scope, answered(scope).id)
     machine = Machine()
     closed = Scope(tenant=scope.tenant, person=scope.person)
     assert receipts.replay(closed, cast(Engine, machine), receipt).verdict == "erased"
@@ -157,17 +158,17 @@ def test_a_receipt_is_its_askers_alone(scope: Scope, house: House) -> None:
     turn = answered(scope)
     for person in (house.clerk, house.curator):
         with pytest.raises(NotFound):
-            receipts.receipt_of(scope_for(person), turn.id)
+            receipt_of(scope_for(person), turn.id)
     with pytest.raises(NotFound):
-        receipts.receipt_of(scope, uuid4())
+        receipt_of(scope, uuid4())
 
 
 def test_a_question_that_no_model_answered_has_none(scope: Scope) -> None:
     turn = services.ask(scope, QUESTION)
     services.begin_search(turn)
     services.end_answer(scope, turn, TurnState.NOT_IN_DOCUMENTS, "")
-    with pytest.raises(receipts.NoReceipt):
-        receipts.receipt_of(scope, turn.id)
+    with pytest.raises(NoReceipt):
+        receipt_of(scope, turn.id)
 
 
 def test_it_is_signed_and_refused_where_a_letter_was_changed(scope: Scope, key: SigningKey) -> None:
@@ -184,5 +185,5 @@ def test_it_is_signed_and_refused_where_a_letter_was_changed(scope: Scope, key: 
 
 def test_one_of_a_later_release_is_not_guessed_at(scope: Scope, key: SigningKey) -> None:
     later = key.sign(json.dumps({"format": 2}) + "\n")
-    with pytest.raises(receipts.NoReceipt, match="another release"):
+    with pytest.raises(NoReceipt, match="another release"):
         receipts.read(later, key.public)

@@ -43,7 +43,7 @@ ELSEWHERE = {
     *(actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.MOVED_TO_SITE, actions.DIFFERENCE_MENDED),
     *(actions.EGRESS_BLOCKED, actions.EGRESS_TESTED, actions.SOVEREIGNTY_REPORTED),
     *(actions.TRAIL_VERIFIED, actions.TRAIL_EXPORTED, actions.EVENT_PROVED),
-    *(actions.RECEIPT_TAKEN, actions.ANSWER_REPLAYED, actions.ENGINE_CALIBRATED),
+    *(actions.RECEIPT_TAKEN, actions.ANSWER_REPLAYED, actions.REFUSALS_CALIBRATED),
 }
 
 

@@ -181,6 +181,7 @@ def _turn(
         searched=texts[-1],
         answer=text if state == TurnState.ANSWERED else "",
         timings={"search": 0.1},
+        receipt={"prompt_commit": text, "llm_sha256": text, "params": {}},
     )
     for n, passage in enumerate(passages, 1):
         Source.objects.create(

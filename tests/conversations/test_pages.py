@@ -14,7 +14,7 @@ from muniment.accounts.models import Person
 from muniment.audit.models import AuditEvent
 from muniment.conversations import services
 from muniment.conversations.models import Conversation, Feedback, Turn, TurnState
-from muniment.documents.models import Document
+from muniment.documents.models import Document, Passage
 from muniment.scope import Label, Role, Scope
 from muniment.tenancy.models import Grant
 from tests.conversations.conftest import Worker, client_of
@@ -327,6 +327,30 @@ def test_citations_lead_from_one_to_the_next(page: Client, worker: Worker) -> No
     assert "Citation 2 of 2" in second
 
 
+def test_a_receipt_names_what_made_the_answer(page: Client, answered: Turn) -> None:
+    passage = Passage.objects.get(version__document__name="incidents.pdf", page=1)
+    made = {
+        "llm_sha256": "ab" * 32,
+        "params": {"temperature": 0, "seed": 0, "n_ctx": 2048, "backend": "llama.cpp 1"},
+        "passages": [{"rank": 1, "chunk_sha256": passage.sha256, "start": 0, "end": 40}],
+    }
+    Turn.objects.update(receipt={**answered.receipt, **made})
+    url = reverse("turn-receipt", args=[answered.id])
+    assert f'href="{url}"' in conversation_page(page, answered)
+    html = words(page.get(url))
+    for told in ("ab" * 32, "llama.cpp 1", "incidents.pdf", passage.sha256, "characters 0 to 40"):
+        assert told in html
+    assert Turn.objects.get().receipt["prompt_commit"] in html
+    assert AuditEvent.objects.filter(action="conversation.viewed").count() == 2
+
+
+def test_what_no_model_answered_has_no_receipt(page: Client, worker: Worker) -> None:
+    worker.search()
+    worker.end(TurnState.NOT_IN_DOCUMENTS, "", ())
+    assert "/receipt" not in conversation_page(page, worker.turn)
+    assert page.get(reverse("turn-receipt", args=[worker.turn.id])).status_code == 404
+
+
 def test_a_source_that_the_turn_has_not_is_not_there(page: Client, answered: Turn) -> None:
     assert page.get(reverse("turn-source", args=[answered.id, 9])).status_code == 404
 
@@ -411,6 +435,7 @@ ROUTES: list[tuple[str, str, Callable[[Turn], list[object]]]] = [
     ("post", "rate-turn", lambda turn: [turn.id]),
     ("post", "ask-again", lambda turn: [turn.id]),
     ("get", "turn-source", lambda turn: [turn.id, 1]),
+    ("get", "turn-receipt", lambda turn: [turn.id]),
 ]
 FORM = {"rating": "up", "title": "Mine now", "question": "And?"}
 

@@ -33,7 +33,14 @@ from muniment.pages.errors import Conflict, Invalid, NotFound
 from muniment.scope import Label, Scope
 from muniment.tenancy.models import Library
 from tests.conversations.conftest import Worker
-from tests.factories import make_document, make_library, make_person, make_tenant, scope_for
+from tests.factories import (
+    make_document,
+    make_library,
+    make_person,
+    make_tenant,
+    publish_version,
+    scope_for,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
@@ -308,6 +315,25 @@ def test_sources_are_shown_as_the_person_may_see_them_today(
     Document.objects.filter(pk=document.pk).update(label=Label.PUBLIC)
     Library.objects.update(deleted_at=timezone.now())
     assert [seen.passage for seen in queries.sources_of(scope_for(mara), answered)] == [None, None]
+
+
+def test_an_answer_says_that_a_document_it_cites_was_replaced_since(
+    scope: Scope, answered: Turn, document: Document
+) -> None:
+    before = shown.turn(scope, answered)
+    assert (before.outdated, [source.replaced for source in before.sources or []]) == (False, [False, False])
+    publish_version(document, ["Every incident is reported within 12 hours."])
+    after = shown.turn(scope, answered)
+    assert (after.outdated, [source.replaced for source in after.sources or []]) == (True, [True, True])
+    Source.objects.update(cited=False)
+    assert not shown.turn(scope, answered).outdated
+
+
+def test_an_answer_says_that_a_document_it_cites_was_withdrawn_since(
+    scope: Scope, answered: Turn, document: Document
+) -> None:
+    Document.objects.filter(pk=document.pk).update(deleted_at=timezone.now())
+    assert shown.turn(scope, answered).outdated
 
 
 def test_what_says_the_same_is_told_to_who_may_read_it(

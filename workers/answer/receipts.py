@@ -1,6 +1,5 @@
 """What made an answer, as a signed file, and making it again from that: the same, or what is not.
 
-A receipt holds the words of its question and answer and names everything else by hash, so it is its asker's.
 Making an answer again reads the passages as they lie here now, with the rights of whoever asks for it.
 """
 
@@ -19,8 +18,8 @@ from django.db import transaction
 from muniment.audit import actions
 from muniment.audit.keys import PublicKey, SigningKey
 from muniment.audit.services import Thing, commitment, record
-from muniment.conversations import queries
-from muniment.conversations.models import ENDED_TURNS, Mode
+from muniment.conversations.models import Mode
+from muniment.conversations.receipts import FORMAT, NoReceipt, receipt_of
 from muniment.documents.models import Passage
 from muniment.documents.queries import visible_documents
 from muniment.scope import Scope
@@ -30,12 +29,6 @@ from workers.answer.prompt import PROMPT_VERSION, messages, prompt_text
 from workers.answer.retrieve import Candidate
 from workers.engines import Engine, EngineFacts, EngineUnavailable, Finished, Token
 
-FORMAT = 1
-
-
-class NoReceipt(Exception):
-    """There is nothing to be proved or replayed; the sentence says why."""
-
 
 @dataclass(frozen=True)
 class Replay:
@@ -44,32 +37,6 @@ class Replay:
     verdict: str
     sentences: list[str]
     answer: str = ""
-
-
-def receipt_of(scope: Scope, turn_id: UUID) -> dict[str, Any]:
-    """Of one's own answer. Raises `NotFound`, `NoReceipt`."""
-    turn = queries.turn(scope, turn_id)
-    if turn.state not in ENDED_TURNS or not turn.receipt.get("prompt_commit"):
-        raise NoReceipt("No model wrote an answer to this question, so there is nothing to make again.")
-    earlier = turn.conversation.turns.filter(ordinal__lt=turn.ordinal).order_by("-ordinal")
-    before = earlier.values_list("question", flat=True).first()
-    return {
-        "format": FORMAT,
-        "turn": str(turn.id),
-        "asked": turn.created_at.isoformat(timespec="seconds"),
-        "question": turn.question,
-        "question_before": (before or "")[:500],
-        "searched": turn.searched,
-        "libraries": turn.conversation.libraries,
-        "documents": turn.conversation.documents,
-        "mode": turn.mode,
-        "model": turn.model,
-        "state": turn.state,
-        "answer": turn.answer,
-        "answer_sha256": hashlib.sha256(turn.answer.encode()).hexdigest(),
-        "timings": turn.timings,
-        **turn.receipt,
-    }
 
 
 def write(scope: Scope, turn_id: UUID, key: SigningKey) -> str:

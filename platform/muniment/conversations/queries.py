@@ -91,6 +91,13 @@ class SeenSource:
     def best(self) -> str:
         return self.passage.text[self.source.best_start : self.source.best_end] if self.passage else ""
 
+    @property
+    def replaced(self) -> bool:
+        """The document has another text by now than the one that the answer was written from."""
+        if self.passage is None:
+            return False
+        return self.source.version != self.passage.version.document.current_id
+
 
 def sources_of(scope: Scope, turn: Turn) -> list[SeenSource]:
     """The sources of a turn, checked against what the person may see today."""

@@ -22,6 +22,7 @@ from muniment.conversations.queries import (
     place_in_queue,
     sources_of_turns,
 )
+from muniment.conversations.receipts import has_receipt
 from muniment.conversations.rendering import answer_html, excerpt, quotes_html
 from muniment.conversations.statements import Statement, Verdict, read
 from muniment.documents.models import Passage
@@ -50,7 +51,7 @@ ERROR = gettext_lazy(
 class Source:
     """A card. Without `url` the passage was deleted, or is no longer open to this person.
 
-    `also` says where else the same stands.
+    `also` says where else the same stands; `replaced` that the document has a newer version by now.
     """
 
     n: int
@@ -62,6 +63,7 @@ class Source:
     after: str = ""
     url: str = ""
     current: bool = False
+    replaced: bool = False
     also: list[str] = field(default_factory=list)
 
 
@@ -100,6 +102,7 @@ class Turn:
     receipt_url: str = ""
     may_keep: bool = False
     quotes: bool = False
+    outdated: bool = False
 
     @property
     def events_url(self) -> str:
@@ -165,6 +168,8 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         feedback_reason=feedback.reason if feedback else "",
         may_keep=bool(curated_of(scope, row)),
         quotes=quotes,
+        receipt_url=reverse("turn-receipt", args=[row.id]) if has_receipt(row) else "",
+        outdated=any(source.source.cited and (source.replaced or not source.passage) for source in seen),
     )
 
 
@@ -182,12 +187,13 @@ def _source(row: TurnRow, seen: SeenSource) -> Source:
     return Source(
         n=source.n,
         document_name=passage.version.document.name,
-        page_label=_page(passage, seen.page_label),
+        page_label=page_name(passage, seen.page_label),
         heading=passage.heading,
         before=words.before,
         best=words.best,
         after=words.after,
         url=source_url(row, seen),
+        replaced=seen.replaced,
         also=[_where(other, label) for other, label in seen.alike],
     )
 
@@ -196,7 +202,7 @@ def source_url(row: TurnRow, seen: SeenSource) -> str:
     return reverse("turn-source", args=[row.id, seen.source.n])
 
 
-def _page(passage: Passage, label: str) -> str:
+def page_name(passage: Passage, label: str) -> str:
     """Where in the document; a text of one piece has no pages to speak of."""
     version = passage.version
     if not label or (version.page_count == 1 and label == "1" and version.media_type != PDF):
@@ -205,7 +211,7 @@ def _page(passage: Passage, label: str) -> str:
 
 
 def _where(passage: Passage, label: str) -> str:
-    return ", ".join(filter(None, (passage.version.document.name, _page(passage, label))))
+    return ", ".join(filter(None, (passage.version.document.name, page_name(passage, label))))
 
 
 def _coverage(seen: Iterable[SeenSource], statements: Sequence[Statement]) -> Coverage:

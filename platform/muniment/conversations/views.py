@@ -21,6 +21,8 @@ from muniment.accounts.requests import scope_of_request
 from muniment.conversations import queries, services, shown
 from muniment.conversations.context import workplace
 from muniment.conversations.models import Conversation, Mode, Turn
+from muniment.conversations.receipts import has_receipt
+from muniment.conversations.shown_receipt import shown_receipt
 from muniment.documents.models import Document
 from muniment.documents.queries import document_counts, readable_version, visible_documents
 from muniment.documents.queries import page as version_page
@@ -184,6 +186,19 @@ def source(request: HttpRequest, turn_id: UUID, n: int) -> HttpResponse:
     page = version_page(version, seen.source.page)
     citation = _citation(row, seen, opened)
     return show_page(request, scope, version, page, Cited(seen.passage, *best), citation=citation)
+
+
+@require_GET
+def receipt(request: HttpRequest, turn_id: UUID) -> HttpResponse:
+    """What made an answer, for its asker. It repeats the answer's words, so it counts as opening them."""
+    scope = scope_of_request(request)
+    row = queries.turn(scope, turn_id)
+    if not has_receipt(row):
+        raise NotFound
+    services.record_opened(scope, row.conversation)
+    back = f"{reverse('conversation', args=[row.conversation_id])}#turn-{row.id}"
+    context = {"receipt": shown_receipt(scope, row), "back_url": back}
+    return render(request, "conversations/receipt.html", context)
 
 
 def _citation(row: Turn, seen: queries.SeenSource, opened: list[queries.SeenSource]) -> dict[str, Any]:

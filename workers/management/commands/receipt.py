@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from muniment.audit.keys import KeyUnusable, signing_key
+from muniment.conversations.receipts import NoReceipt
 from muniment.pages.errors import NotFound
 from workers.acting import acting_scope, add_as
 from workers.answer import receipts
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             options["out"].write_text(note, encoding="utf-8")
         except NotFound as error:
             raise CommandError("This person asked no such question.") from error
-        except (receipts.NoReceipt, KeyUnusable) as error:
+        except (NoReceipt, KeyUnusable) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{options['out']}: {error.strerror}") from error

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from muniment.audit.keys import BadNote, KeyUnusable, PublicKey, signing_key
+from muniment.conversations.receipts import NoReceipt
 from workers.acting import acting_scope, add_as, require_running
 from workers.answer import receipts
 from workers.engines import EngineUnavailable, connect
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             key = signing_key(Path(settings.DATA_DIR)).public if own else PublicKey.parse(options["key"])
             receipt = receipts.read(options["receipt"].read_text(encoding="utf-8"), key)
             found = receipts.replay(scope, connect.engine(), receipt)
-        except (BadNote, KeyUnusable, receipts.NoReceipt) as error:
+        except (BadNote, KeyUnusable, NoReceipt) as error:
             raise CommandError(str(error)) from error
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{options['receipt']} cannot be read.") from error
