@@ -152,6 +152,25 @@ def test_no_passage_holds_a_running_line(read: Read) -> None:
     assert all(piece.page == piece.page_end for piece in pieces)
 
 
+def test_a_cell_begins_where_those_of_its_column_do_however_long_the_one_before_it_is(read: Read) -> None:
+    def row(top: float, *cells: str) -> list[make.Line]:
+        return [(x, top, 11, text) for x, text in zip((72, 112, 270, 420), cells, strict=False)]
+
+    page = [
+        *paragraph(740, "Whoever sees an incident tells others, as the table says for each of the levels."),
+        *row(700, "Level", "Told at once", "Written report", "Closed"),
+        *row(686, "1", "your own supervisor on shift", "within 3 working days, 9:00", "within 30"),
+        *row(672, "2", "control room", "within 24 hours", "within 20"),
+        *paragraph(644, "Level 1 is a near miss or"),
+    ]
+    assert blocks(read("a.pdf", make.pdf([page])))[1:] == [
+        ("row", "Level | Told at once | Written report | Closed"),
+        ("row", "1 | your own supervisor on shift | within 3 working days, 9:00 | within 30"),
+        ("row", "2 | control room | within 24 hours | within 20"),
+        ("paragraph", "Level 1 is a near miss or"),
+    ]
+
+
 def test_a_heading_within_a_table_stands_below_the_tables_title(read: Read) -> None:
     def row(top: float, *cells: str) -> list[make.Line]:
         return [(72 + 150 * number, top, 11, cell) for number, cell in enumerate(cells)]

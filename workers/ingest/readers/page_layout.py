@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 from workers.ingest.document import BlockKind, Box
+from workers.ingest.readers.columns import begins_cell, mark_columns
 from workers.ingest.readers.page_lines import LETTER, Line, RawWord
 from workers.ingest.readers.running_lines import running_lines
 
@@ -107,6 +108,7 @@ def _letters(text: str) -> str:
 def _group(lines: list[Line], body: float, running: dict[int, bool], marked: dict[int, int]) -> list[Group]:
     steps = [b.baseline - a.baseline for a, b in pairwise(lines)]
     pitch = median([s for s in steps if s > 0.5 * body] or [1.2 * body])
+    mark_columns(lines)
     groups: list[Group] = []
     for place, line in enumerate(lines):
         if place in running:
@@ -160,12 +162,8 @@ def _kind(line: Line, body: float) -> BlockKind:
 
 
 def _is_row(line: Line) -> bool:
-    wide = [_is_wide(a, b, line.size) for a, b in pairwise(line.words)]
-    return sum(wide) > 1 or (sum(wide) == 1 and any(char.isdigit() for char in line.words[-1][0]))
-
-
-def _is_wide(word: RawWord, following: RawWord, size: float) -> bool:
-    return following[1][0] - word[1][2] > 2 * size
+    cells = sum(begins_cell(line, a, b) for a, b in pairwise(line.words))
+    return cells > 1 or (cells == 1 and any(char.isdigit() for char in line.words[-1][0]))
 
 
 def _goes_on(group: Group, line: Line, kind: BlockKind, pitch: float) -> bool:
@@ -193,7 +191,7 @@ def _joined(lines: list[Line], known: set[str], is_row: bool) -> list[PlacedWord
     """The words of a block; parts of a cut word follow each other without a space, cells after a bar."""
     placed: list[PlacedWord] = []
     for line, following in zip(lines, [*lines[1:], None], strict=True):
-        ends = [is_row and _ends_cell(a, b, line.size) for a, b in pairwise(line.words)]
+        ends = [is_row and _ends_cell(line, a, b) for a, b in pairwise(line.words)]
         placed.extend(
             (word, box, " | " if end else " ")
             for (word, box), end in zip(line.words, [*ends, False], strict=True)
@@ -204,11 +202,11 @@ def _joined(lines: list[Line], known: set[str], is_row: bool) -> list[PlacedWord
     return placed
 
 
-def _ends_cell(word: RawWord, following: RawWord, size: float) -> bool:
+def _ends_cell(line: Line, word: RawWord, following: RawWord) -> bool:
     """A sign of currency stands far from its amount, but in the same cell."""
     if following[0] in CURRENCY and word[0][-1:].isdigit():
-        return following[1][0] > word[1][2] + 0.5 * size
-    return word[0] not in CURRENCY and _is_wide(word, following, size)
+        return following[1][0] > word[1][2] + 0.5 * line.size
+    return word[0] not in CURRENCY and begins_cell(line, word, following)
 
 
 def _hyphen(first: str, second: str, known: set[str]) -> str:

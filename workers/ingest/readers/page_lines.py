@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
@@ -21,11 +21,14 @@ WOVEN, PROSE, EDGE = 6, 25, 3.0
 
 @dataclass(slots=True)
 class Line:
+    """`columns` are the left edges of the table's columns around it, see `columns.py`."""
+
     words: list[RawWord]
     size: float
     bold: bool
     baseline: float
     hyphen: bool = False
+    columns: list[float] = field(default_factory=list)
 
     @property
     def left(self) -> float:
