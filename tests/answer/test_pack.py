@@ -50,6 +50,15 @@ def test_a_core_is_the_best_sentence_with_its_neighbours() -> None:
     )
 
 
+def test_a_core_in_a_table_begins_with_the_rows_that_name_its_columns() -> None:
+    rows = ["Level | Told | Closed", "1 | chief | 30 days", "2 | control room | 20 days", "3 | all | 15 days"]
+    filler = "Filler words here. " * 9
+    text = "\n".join([filler, *rows, filler])
+    packed = pack([candidate(text, "3 | all | 15 days")], 40, count_words)
+    assert "\n".join(rows) in packed.excerpts[0].text
+    assert not packed.excerpts[0].whole
+
+
 def test_a_weak_candidate_comes_after_the_whole_of_a_strong_one() -> None:
     strong, weak = candidate(LONG, "The limit is forty hours."), candidate(LONG, "After it follows more.")
     packed = pack([strong, replace(weak, similarity=0.1)], 115, count_words)

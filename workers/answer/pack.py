@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from muniment.documents.sentences import sentences
+from muniment.documents.sentences import CELLS, sentences
 from workers.answer.retrieve import Candidate
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -86,10 +86,18 @@ def title(candidate: Candidate) -> str:
 
 
 def _core(candidate: Candidate) -> str:
-    """The best sentence with its neighbours."""
+    """The best sentence with its neighbours; a row with all rows above it, for the first ones name the
+    columns."""
     text = candidate.passage.text
     spans = list(sentences(text))
     at = next((i for i, (start, _) in enumerate(spans) if start == candidate.best_start), None)
     if at is None:
         return text[candidate.best_start : candidate.best_end] or text[:400]
-    return text[spans[max(0, at - 1)][0] : spans[min(len(spans) - 1, at + 1)][1]]
+    first, last = max(0, at - 1), min(len(spans) - 1, at + 1)
+    while _is_row(text, spans[at]) and first > 0 and _is_row(text, spans[first]):
+        first -= 1
+    return text[spans[first][0] : spans[last][1]]
+
+
+def _is_row(text: str, span: tuple[int, int]) -> bool:
+    return CELLS in text[slice(*span)]

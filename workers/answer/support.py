@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muniment.conversations.statements import Statement, Verdict
-from muniment.documents.sentences import sentences
+from muniment.documents.sentences import CELLS, sentences
 from workers.answer.facts import Facts, disagreement
 from workers.answer.pack import Excerpt, title
 from workers.engines import Embed
@@ -23,8 +23,6 @@ MOST_SENTENCES = 96
 # A second source is named when it supports a sentence nearly as well as the first.
 SECOND = 0.9
 MOST_SOURCES = 2
-# Between the cells of a table's row.
-CELLS = " | "
 # Shared words of all words of two sentences from which on they say the same thing, or the opposite.
 SAID_ALIKE = 0.5
 _CITATION = re.compile(r"[ \t]*\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")

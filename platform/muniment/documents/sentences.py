@@ -20,6 +20,8 @@ BULLET = re.compile(r"\s*(?:[-*•–·]|\d{1,3}[.)])\s")
 # A line this long without a full stop was wrapped by a program, not ended by a person.
 WRAPPED = 60
 LOOK_BACK = 40
+# What parts the cells of a row, as readers write it.
+CELLS = " | "
 
 # Something always follows these.
 _OPEN_ABBREVIATIONS = """
