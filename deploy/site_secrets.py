@@ -27,6 +27,7 @@ NAMES = (
     "broker_worker_password",
     "index_key",
     "index_read_key",
+    "model_key",
 )
 # 43 characters that no shell, address or configuration file reads as anything else.
 BYTES = 32

@@ -151,21 +151,18 @@ def _engine() -> Process:
         place, url = {"host": host, "port": str(port)}, f"http://{near(host)}:{port}"
     else:
         place, url = {"uds": str(_socket(settings.ENGINE_URL))}, settings.ENGINE_URL
-    model, embedder = catalogue.model(settings.LANGUAGE_MODEL), catalogue.model(settings.EMBEDDER)
+    embedder = catalogue.model(settings.EMBEDDER)
+    own = [embedder]
     options = {
         **place,
-        "model": str(catalogue.path_of(model.name)),
-        "model-name": model.name,
-        "model-sha256": model.sha256,
         "embedder": str(catalogue.path_of(embedder.name)),
         "embedder-name": embedder.name,
         "embedder-sha256": embedder.sha256,
-        "context": str(min(settings.CONTEXT_TOKENS, model.context)),
-        "parallel": str(settings.ENGINE_PARALLEL),
-        "cells": str(settings.CONTEXT_TOGETHER),
-        "kv-type": settings.KV_TYPE,
     }
-    own = [model, embedder]
+    if not settings.MODEL_URL:
+        model = catalogue.model(settings.LANGUAGE_MODEL)
+        options |= _language_model(model)
+        own.append(model)
     if settings.RERANKER:
         reranker = catalogue.model(settings.RERANKER)
         options["reranker"] = str(catalogue.path_of(reranker.name))
@@ -174,7 +171,9 @@ def _engine() -> Process:
     command = [sys.executable, "-m", "workers.engines.engine_server"]
     for key, value in options.items():
         command += [f"--{key}", value]
-    if settings.FLASH_ATTENTION == "on":
+    if settings.MODEL_URL:
+        command.append("--no-model")
+    elif settings.FLASH_ATTENTION == "on":
         command.append("--flash-attention")
     # While the index is made anew, and until then, questions are embedded as its passages were.
     others = [entry for entry in catalogue.embedders_here() if entry.name != embedder.name]
@@ -191,6 +190,18 @@ def _engine() -> Process:
         nice=5,
         start_seconds=300,
     )
+
+
+def _language_model(model: catalogue.Model) -> dict[str, str]:
+    return {
+        "model": str(catalogue.path_of(model.name)),
+        "model-name": model.name,
+        "model-sha256": model.sha256,
+        "context": str(min(settings.CONTEXT_TOKENS, model.context)),
+        "parallel": str(settings.ENGINE_PARALLEL),
+        "cells": str(settings.CONTEXT_TOGETHER),
+        "kv-type": settings.KV_TYPE,
+    }
 
 
 def _web() -> Process:

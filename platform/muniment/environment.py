@@ -77,17 +77,20 @@ def secret(name: str) -> str:
 
     A file is better: the environment of a process can be read by more than the process.
     """
-    given, named = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
-    if given and named:
-        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep {name}_FILE.")
-    if not given and not named:
-        return ""
-    found = _contents(f"{name}_FILE", Path(named)) if named else given
-    if why := _guessable(found):
+    found = key(name)
+    if found and (why := _guessable(found)):
         raise ImproperlyConfigured(
             f"The secret {name} {why}, so it could be guessed: remove its file and run `make site-secrets`."
         )
     return found
+
+
+def key(name: str) -> str:
+    """The same for a key that somebody else made, and answers for."""
+    given, named = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if given and named:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep {name}_FILE.")
+    return _contents(f"{name}_FILE", Path(named)) if named else given
 
 
 def _guessable(found: str) -> str:
@@ -123,10 +126,10 @@ def address(name: str, default: str, plain: str, protected: str) -> str:
     """Where a part is: `unix:/path`, or an address of the scheme `plain` or, with TLS, `protected`.
 
     A plain one is for this machine, and for one label as in `valkey`: the name of a container on an
-    internal network. Whatever goes further needs TLS.
+    internal network. Whatever goes further needs TLS. "" where nothing is said and `default` is "".
     """
     given = os.environ.get(name, default)
-    if given.startswith("unix:"):
+    if given == default == "" or given.startswith("unix:"):
         return given
     parts = _split(name, given)
     if parts.scheme not in {plain, protected} or not parts.hostname:

@@ -59,8 +59,17 @@ ENGINE_URL = os.environ.get(
 # Folders of this machine below which an administrator may map one to a library; none means nobody can.
 WATCH_ROOTS = environment.roots("MUNIMENT_WATCH_ROOTS", DATA_DIR)
 
-# Models, by their names in the catalogue.
-LANGUAGE_MODEL = os.environ.get("MUNIMENT_MODEL", "qwen2.5-coder-1.5b-instruct-q4_k_m")
+# The server on site that has the language model; "" means that our own engine has it.
+MODEL_URL = environment.address("MUNIMENT_MODEL_URL", "", "http", "https")
+MODEL_KEY = environment.key("MUNIMENT_MODEL_KEY")
+# Tokens of a prompt with its answer, where that server does not tell, or where less is wanted.
+MODEL_CONTEXT = whole_number("MUNIMENT_MODEL_CONTEXT", 0)
+# It may say nothing for so long while it reads a long prompt.
+MODEL_SILENCE_SECONDS = whole_number("MUNIMENT_MODEL_SILENCE_SECONDS", 600)
+# Models, by their names in the catalogue; of another server's by its own name, "" is the first that it lists.
+LANGUAGE_MODEL = os.environ.get("MUNIMENT_MODEL") or (
+    "" if MODEL_URL else "qwen2.5-coder-1.5b-instruct-q4_k_m"
+)
 EMBEDDER = os.environ.get("MUNIMENT_EMBEDDER", "all-minilm-l6-v2")
 # A cross-encoder that sorts the best passages again; none unless an administrator adds one. It is left out
 # where this machine would take longer for it than so many milliseconds a question.

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -165,79 +162,3 @@ def test_a_served_address_is_not_taken_over(engine_process: EngineProcess, embed
 
 def test_the_socket_is_for_its_owner_alone(engine_process: EngineProcess) -> None:
     assert engine_process.uds.stat().st_mode & 0o077 == 0
-
-
-class _Foreign(BaseHTTPRequestHandler):
-    """A server of OpenAI's API that knows no route of ours and closes after each reply."""
-
-    seen: list[dict[str, str]] = []
-    ends_well = True
-
-    def do_GET(self) -> None:
-        models = b'{"data": [{"id": "theirs", "max_model_len": 4096}]}'
-        self._reply(200 if self.path == "/v1/models" else 404, models)
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).seen.append(dict(self.headers))
-        text = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes"}}]}\n\n'
-        end = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
-        usage = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}\n\n'
-        self._reply(200, text + (end + usage + b"data: [DONE]\n\n" if self.ends_well else b""))
-
-    def _reply(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Tests are silent."""
-
-
-@pytest.fixture
-def foreign() -> Any:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Foreign)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def _url(server: ThreadingHTTPServer) -> str:
-    return f"http://127.0.0.1:{server.server_port}/v1"
-
-
-def test_another_server_is_understood_and_told_no_tenant(foreign: ThreadingHTTPServer) -> None:
-    engine = OpenAIEngine(_url(foreign))
-    token, finished = engine.chat(says("Hi"), max_tokens=4, tenant="secret", conversation="c")
-    assert token == Token("Yes")
-    assert (finished.reason, finished.prompt_tokens, finished.output_tokens) == ("stop", 9, 1)  # type: ignore[union-attr]  # Finished
-    assert "secret" not in str(_Foreign.seen)
-
-
-def test_another_servers_tokens_are_estimated_and_rather_too_many(
-    foreign: ThreadingHTTPServer, engine: OpenAIEngine
-) -> None:
-    theirs = OpenAIEngine(_url(foreign))
-    texts = [long_text(400), "Überprüfung der Dosierung", "東京の病院", "x = {'a': [1, 2]}"]
-    assert not theirs.exact_counts
-    assert all(e >= n for e, n in zip(theirs.tokenize(texts), engine.tokenize(texts), strict=True))
-    assert theirs.prompt_tokens(says(texts[0])) >= engine.prompt_tokens(says(texts[0]))
-
-
-def test_another_servers_facts_name_what_is_known(
-    foreign: ThreadingHTTPServer, engine_process: EngineProcess
-) -> None:
-    facts = OpenAIEngine(_url(foreign), embedder_url=engine_process.url).facts()
-    assert (facts.model, facts.model_sha256, facts.context) == ("theirs", "", 4096)
-    assert (facts.embedder, facts.dimension) == ("mini", 384)
-
-
-def test_a_stream_that_breaks_off_is_no_answer(
-    foreign: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_Foreign, "ends_well", False)
-    events = OpenAIEngine(_url(foreign)).chat(says("Hi"), max_tokens=4, tenant="t", conversation="c")
-    assert next(events) == Token("Yes")
-    with pytest.raises(EngineUnavailable):
-        next(events)

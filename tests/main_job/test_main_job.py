@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.engines.plain_server import plain_server
 from tests.ingest.make import pdf
-from tests.running import DEFAULT_MODEL, RunningHouse
+from tests.running import DEFAULT_MODEL, SMALL_MODEL, RunningHouse
+from workers.engines import catalogue
 
 FACTS = [
     "Boiler manual. A leak of the old boiler is reported within 36 hours of being seen. "
@@ -117,11 +119,28 @@ def _receipt_is_replayed(house: RunningHouse, turn: str, receipt: Path) -> None:
     assert refused.returncode != 0 and "changed after signing" in refused.stderr
 
 
-def test_nothing_is_left_running_after_the_end(tmp_path: Path) -> None:
-    house = RunningHouse(tmp_path)
-    house.prepare()
-    house.start()
-    house.stop()
+def test_a_model_that_another_server_has_answers_and_nothing_is_left_running(
+    tmp_path: Path, manual: Path
+) -> None:
+    with plain_server(catalogue.path_of(SMALL_MODEL), 4096, "a-key") as url:
+        place = {"MUNIMENT_MODEL_URL": url, "MUNIMENT_MODEL_KEY": "a-key", "MUNIMENT_MODEL_CONTEXT": "4096"}
+        house = RunningHouse(tmp_path, "", **place)
+        house.prepare()
+        house.start()
+        try:
+            library = library_of(house)
+            house.manage("ingest", str(manual), "--library", library, "--wait")
+            question = "Within how many hours is a leak of the old boiler reported?"
+            answer = json.loads(house.manage("ask", question, "--library", library, "--json").stdout)
+            assert answer["state"] in {"answered", "weak", "not_in_documents"}
+            house.manage("receipt", answer["turn"], "--out", str(tmp_path / "receipt"))
+            receipt = json.loads((tmp_path / "receipt").read_text().split("\n\n")[0])
+            assert (receipt["model"], receipt["llm_sha256"]) == ("plain", "")
+            assert (receipt["params"]["backend"], receipt["params"]["exact_counts"]) == ("OpenAI API", False)
+            said = house.manage("doctor", check=False).stdout
+            assert "plain answers, on another server (OpenAI API), with a context of 4096 tokens." in said
+        finally:
+            house.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.get(house.url)
     assert not list(house.run.glob("*.sock"))

@@ -365,6 +365,7 @@ def _receipt(
             "max_tokens": quote.MOST_TOKENS if quoting else settings.ANSWER_TOKENS,
             "n_ctx": facts.context,
             "backend": facts.build,
+            "exact_counts": facts.exact_counts,
             "prompt_version": quote.PROMPT_VERSION if quoting else PROMPT_VERSION,
         },
         "passages": [

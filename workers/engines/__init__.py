@@ -130,7 +130,8 @@ class PassageIndex(Protocol):
 class EngineFacts:
     """What runs: names, hashes of the weights, sizes in tokens.
 
-    `rerank_ms` is what the cross-encoder, if there is one, takes for a passage of usual length.
+    `rerank_ms` is what the cross-encoder, if there is one, takes for a passage of usual length. Without
+    `exact_counts` the tokens of texts and prompts are estimated, rather too many.
     """
 
     model: str
@@ -144,6 +145,7 @@ class EngineFacts:
     reranker: str = ""
     reranker_sha256: str = ""
     rerank_ms: float = 0.0
+    exact_counts: bool = True
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,14 @@ def index(dimension: int, generation: int) -> PassageIndex:
 @cache
 def engine() -> Engine:
     from workers.engines.engine import OpenAIEngine
+    from workers.engines.remote import RemoteEngine
+    from workers.engines.servers import Wanted
 
-    return OpenAIEngine(settings.ENGINE_URL)
+    own = OpenAIEngine(settings.ENGINE_URL)
+    if not settings.MODEL_URL:
+        return own
+    wanted = Wanted(settings.MODEL_URL, settings.MODEL_KEY, settings.LANGUAGE_MODEL, settings.MODEL_CONTEXT)
+    return RemoteEngine(wanted, own, settings.MODEL_SILENCE_SECONDS)
 
 
 @cache

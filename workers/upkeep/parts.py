@@ -224,8 +224,11 @@ def _miscounted(index: PassageIndex) -> tuple[int, int]:
 def engine() -> Iterator[Finding]:
     try:
         facts = connect.engine().facts()
-    except EngineUnavailable:
-        yield away("engine", settings.ENGINE_URL, "MUNIMENT_ENGINE_URL")
+    except EngineUnavailable as error:
+        if settings.MODEL_URL:
+            yield bad("engine", str(error))
+        else:
+            yield away("engine", settings.ENGINE_URL, "MUNIMENT_ENGINE_URL")
         return
     wrong = _other_bytes(facts)
     if wrong:
@@ -236,7 +239,9 @@ def engine() -> Iterator[Finding]:
         )
     elif not facts.model_sha256:
         yield ok(
-            "engine", _("%(model)s answers; its server does not tell the hash.") % {"model": facts.model}
+            "engine",
+            _("%(model)s answers, on another server (%(kind)s), with a context of %(context)s tokens.")
+            % {"model": facts.model, "kind": facts.build, "context": facts.context},
         )
     else:
         yield ok(
@@ -269,7 +274,8 @@ def _speed(model: str) -> Iterator[Finding]:
 
 
 def models() -> Iterator[Finding]:
-    names = [settings.LANGUAGE_MODEL] if settings.ENGINE_URL.startswith("unix:") else []
+    here = settings.ENGINE_URL.startswith("unix:") and not settings.MODEL_URL
+    names = [settings.LANGUAGE_MODEL] if here else []
     for name in [*names, settings.EMBEDDER, *([settings.RERANKER] if settings.RERANKER else [])]:
         title = f"model {name}"[:40]
         try:

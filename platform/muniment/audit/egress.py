@@ -61,6 +61,7 @@ def peers() -> dict[str, str]:
     found = {
         "index": _host_of(settings.INDEX_URL),
         "engine": _host_of(settings.ENGINE_URL),
+        "model": _host_of(settings.MODEL_URL),
         "broker": _host_of(settings.BROKER_URL),
         "web": settings.HOST,
     }

@@ -107,7 +107,8 @@ class Command(BaseCommand):
     def _get(self, options: dict[str, Any]) -> None:
         order = (options["carriers"] or settings.MODEL_CARRIERS).split(",")
         named = options["folder"] or settings.MODEL_FOLDER
-        usual = (settings.LANGUAGE_MODEL, settings.EMBEDDER, settings.RERANKER)
+        own = "" if settings.MODEL_URL else settings.LANGUAGE_MODEL
+        usual = (own, settings.EMBEDDER, settings.RERANKER)
         for name in options["names"] or filter(None, usual):
             carriers.fetch(catalogue.model(name), order, Path(named) if named else None)
             self.stdout.write(_("The model %(name)s is there and was checked.") % {"name": name})
