@@ -120,6 +120,13 @@ def test_looking_is_recorded_once_while_the_page_stays_open(client: Client) -> N
     assert len(events("health.viewed")) == 1
 
 
+def test_the_models_page_says_which_server_has_a_model_of_unknown_bytes(client: Client) -> None:
+    Engine.objects.create(model="llama4:scout", facts={**FACTS, "model_sha256": "", "build": "Ollama"})
+    html = client.get("/console/models").content.decode()
+    assert "llama4:scout" in html
+    assert "on another server (Ollama)" in html
+
+
 def test_the_models_page_shows_speed_and_budget(client: Client) -> None:
     assert "No model is there yet" in client.get("/console/models").content.decode()
     Engine.objects.create(model="small", facts=FACTS, prompt_speed=42.4, output_speed=15.1, budget=636)

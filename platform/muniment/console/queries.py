@@ -187,7 +187,7 @@ def models(scope: Scope) -> list[dict[str, str]]:
         "purpose": _("answers"),
         "context_text": thousands(facts.get("context")),
         "speed_text": _speed(engine) or _("not measured yet"),
-        "advice": _short(facts.get("model_sha256")),
+        "advice": _short(facts.get("model_sha256")) or _elsewhere(facts.get("build", "")),
     }
     finds = {
         "name": facts.get("embedder", ""),
@@ -215,6 +215,11 @@ def _embedders() -> list[dict[str, str]]:
         for generation in generations.kept()
         if generation.state != GenerationState.RETIRED
     ]
+
+
+def _elsewhere(kind: str) -> str:
+    """Of a model that another server has: it tells no hash."""
+    return _("on another server (%(kind)s)") % {"kind": kind} if kind else ""
 
 
 def _short(sha256: str | None) -> str:
