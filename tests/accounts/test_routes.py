@@ -22,22 +22,15 @@ PEOPLE = {
     *("document", "delete-document", "move-document", "relabel-document", "retry", "dismiss"),
     *("page", "picture", "original", "search"),
     *("ask-page", "ask", "conversations", "conversation", "rename-conversation", "delete-conversation"),
-    *(
-        "turn",
-        "stop-turn",
-        "rate-turn",
-        "ask-again",
-        "turn-events",
-        "turn-source",
-        "turn-receipt",
-        "keep-question",
-    ),
+    *("turn", "stop-turn", "rate-turn", "ask-again", "turn-events", "turn-source", "turn-receipt"),
+    "keep-question",
 }
 STREAMS = {"library-events", "turn-events"}
 ADMINISTRATORS = {
     *("people", "create-person", "person", "reset-password", "deactivate-person", "activate-person"),
     *("teams", "create-team", "team", "delete-team", "add-member", "remove-member"),
     *("libraries", "create-library", "library-settings", "delete-library", "give-access", "revoke-access"),
+    "set-quotes-only",
     *("folders", "map-folder", "folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
 }
 SITE = {"console", "models", "set-budget", "sovereignty"}

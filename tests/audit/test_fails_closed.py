@@ -64,6 +64,7 @@ ADMINISTRATION = {
     "delete-team": ({"team_id": "team"}, {}),
     "add-member": ({"team_id": "team"}, {"person": "clerk"}),
     "remove-member": ({"team_id": "team", "person_id": "reader"}, {}),
+    "set-quotes-only": ({}, {"quotes_only": "1"}),
     "create-library": ({}, {"name": "New", "label": "1"}),
     "library-settings": ({"library_id": "library"}, {"name": "Other", "label": "2"}),
     "delete-library": ({"library_id": "library"}, {"name": "Handbook"}),

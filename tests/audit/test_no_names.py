@@ -79,6 +79,8 @@ def administer(tenant: Tenant) -> tuple[Person, Person, Library]:
     tenancy.add_member(scope, team.id, curator.id)
     tenancy.remove_member(scope, team.id, curator.id)
     library = tenancy.create_library(scope, f"Library {NEEDLE}")
+    tenancy.set_quotes_only(scope, True)
+    tenancy.set_quotes_only(scope, False)
     tenancy.change_library(scope, library.id, f"Books of {NEEDLE}", 1)
     tenancy.give_access(scope, library.id, 1, team_id=team.id)
     tenancy.give_access(scope, library.id, 2, person_id=curator.id)

@@ -36,6 +36,7 @@ NO_PAGES = {
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
     *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
+    "set-quotes-only",
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from muniment.conversations.models import Turn
 from muniment.documents.queries import visible_documents
 from muniment.scope import Label, Role
 from muniment.tenancy.models import Grant, Level, Library, Team
@@ -18,6 +19,18 @@ from tests.house import House, events, seen, signed_in
 @pytest.fixture
 def client(house: House) -> Client:
     return signed_in(make_person(house.tenant, roles=[Role.TENANT_ADMIN]))
+
+
+def test_an_administrator_has_everybody_answered_by_quotations(house: House, client: Client) -> None:
+    make_document(house.library)
+    reader = signed_in(house.reader)
+    for quotes_only, mode, shown in (("1", "quote", 0), ("", "answer", 1)):
+        assert client.post("/console/libraries/answers", {"quotes_only": quotes_only}).status_code == 302
+        assert reader.get("/").content.decode().count('type="checkbox" name="quote"') == shown
+        reader.post("/ask", {"question": "When do doors close?"})
+        assert Turn.objects.order_by("-created_at")[0].mode == mode
+    changes = [event["details"]["quotes_only"] for event in events("tenant.quotes_only_changed")]
+    assert changes == [True, False]
 
 
 def test_a_new_library_is_open_to_nobody(house: House, client: Client) -> None:

@@ -74,6 +74,9 @@ ROLES_CHANGED = _action(
     "person.roles_changed", _("changed roles"), _RIGHTS, "roles roles_before clearance", "username"
 )
 TENANT_CREATED = _action("tenant.created", _("created a tenant"), _RIGHTS, private="name")
+QUOTES_ONLY_CHANGED = _action(
+    "tenant.quotes_only_changed", _("changed how questions are answered"), _RIGHTS, "quotes_only"
+)
 TEAM_CREATED = _action("team.created", _("created a team"), _RIGHTS, private="name")
 TEAM_DELETED = _action("team.deleted", _("deleted a team"), _RIGHTS, private="name")
 TEAM_MEMBER_ADDED = _action(

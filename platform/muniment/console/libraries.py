@@ -20,8 +20,14 @@ from muniment.documents.services import delete_library
 from muniment.pages.errors import Conflict, Invalid
 from muniment.scope import Scope
 from muniment.tenancy.models import Grant, Level, Library
-from muniment.tenancy.queries import all_libraries, all_teams, library_to_administer
-from muniment.tenancy.services import change_library, create_library, give_access, revoke_access
+from muniment.tenancy.queries import all_libraries, all_teams, library_to_administer, tenant_of
+from muniment.tenancy.services import (
+    change_library,
+    create_library,
+    give_access,
+    revoke_access,
+    set_quotes_only,
+)
 
 
 @require_GET
@@ -51,12 +57,22 @@ def _libraries_page(request: HttpRequest, form: LibraryForm, status: int = 200) 
         "form": form,
         "form_open": bool(form.errors),
         "create_url": reverse("create-library"),
+        "quotes_only": tenant_of(scope).quotes_only,
+        "answers_url": reverse("set-quotes-only"),
     }
     return render(request, "console/libraries.html", context, status=status)
 
 
 def _documents_url(scope: Scope, library: Library) -> str:
     return reverse("library", args=[library.slug]) if library.id in scope.libraries else ""
+
+
+@require_POST
+def quotes_only(request: HttpRequest) -> HttpResponse:
+    """How questions are answered in this organisation."""
+    set_quotes_only(scope_of_request(request), request.POST.get("quotes_only") == "1")
+    messages.success(request, _("Saved. It counts from the next question."))
+    return redirect("libraries")
 
 
 @require_POST

@@ -20,6 +20,7 @@ urlpatterns = [
     path("teams/<uuid:team_id>/members", teams.add, name="add-member"),
     path("teams/<uuid:team_id>/members/<uuid:person_id>/remove", teams.remove, name="remove-member"),
     path("libraries/", libraries.libraries, name="libraries"),
+    path("libraries/answers", libraries.quotes_only, name="set-quotes-only"),
     path("libraries/create", libraries.create, name="create-library"),
     path("libraries/<uuid:library_id>", libraries.library, name="library-settings"),
     path("libraries/<uuid:library_id>/delete", libraries.delete, name="delete-library"),

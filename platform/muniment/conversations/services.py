@@ -36,6 +36,7 @@ from muniment.jobs.queries import is_held
 from muniment.jobs.streams import append, drop, turn_key
 from muniment.pages.errors import Conflict, Invalid, NotFound
 from muniment.scope import Scope
+from muniment.tenancy.queries import tenant_of
 
 # Unseen, but words of Persian and of Indian scripts need them.
 _JOINERS = "\u200c\u200d"
@@ -50,8 +51,12 @@ def ask(
     documents: Iterable[UUID] = (),
     mode: Mode = Mode.ANSWER,
 ) -> Turn:
-    """Write a question, its job and its event. `libraries` and `documents` count for a new conversation."""
+    """Write a question, its job and its event. `libraries` and `documents` count for a new conversation.
+
+    Where the tenant wants quotations only, `mode` does not count.
+    """
     question = _checked(question)
+    mode = Mode.QUOTE if tenant_of(scope).quotes_only else mode
     if conversation_id is None:
         conversation = _begin(scope, question, frozenset(libraries), frozenset(documents))
     else:

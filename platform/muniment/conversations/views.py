@@ -31,7 +31,7 @@ from muniment.pages.errors import Invalid, NotFound, Problem
 from muniment.registry.queries import present_engine
 from muniment.scope import Scope
 from muniment.tenancy.models import Library
-from muniment.tenancy.queries import readable_libraries
+from muniment.tenancy.queries import readable_libraries, tenant_of
 
 PAGE = 30
 
@@ -268,6 +268,7 @@ def _composer(
         "error": error,
         "model_name": engine.model if engine else settings.LANGUAGE_MODEL,
         "quote": conversation is not None and queries.last_mode(conversation) == Mode.QUOTE,
+        "quotes_only": tenant_of(scope).quotes_only,
         "blocked": _blocked(scope, counts),
     }
 

@@ -24,9 +24,12 @@ EVALUATION = "evaluation"
 
 
 class Tenant(models.Model):
+    """With `quotes_only` every question is answered by sentences of the documents, whoever asks."""
+
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
+    quotes_only = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
 

@@ -136,6 +136,20 @@ def remove_member(scope: Scope, team_id: UUID, person_id: UUID) -> None:
 
 
 @transaction.atomic
+def set_quotes_only(scope: Scope, quotes_only: bool) -> None:
+    """Have every question answered by quotations, or leave that to who asks; from the next question on."""
+    _require_admin(scope)
+    others = Tenant.objects.filter(pk=scope.tenant).exclude(quotes_only=quotes_only)
+    if others.update(quotes_only=quotes_only):
+        record(
+            scope,
+            actions.QUOTES_ONLY_CHANGED,
+            Thing("tenant", scope.tenant),
+            details={"quotes_only": quotes_only},
+        )
+
+
+@transaction.atomic
 def create_library(scope: Scope, name: str, label: int = Label.INTERNAL) -> Library:
     """Make a library nobody can read yet. Its slug is made from the name, unique in the tenant."""
     _require_admin(scope)
