@@ -141,6 +141,7 @@ def _markdown() -> MarkdownIt:
     # What could lead out of the page stays the plain text that it is.
     markdown.disable(["link", "image", "autolink", "reference", "html_inline", "html_block"])
     markdown.core.ruler.push("headings_below", _lower_headings)
+    markdown.core.ruler.before("text_join", "nothing_hidden_in_entities", _clean_entities)
     markdown.add_render_rule("text", _text_with_citations)
     return markdown
 
@@ -149,6 +150,14 @@ def _lower_headings(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1:]) + HEADINGS_BELOW)}"
+
+
+def _clean_entities(state: StateCore) -> None:
+    """A place written as an entity would put a citation where no statement is; nor may what nobody sees."""
+    for token in state.tokens:
+        for child in token.children or ():
+            if child.type == "text_special":
+                child.content = _PLACES.sub("", _UNSEEN.sub("", child.content))
 
 
 def _text_with_citations(
