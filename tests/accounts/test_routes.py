@@ -30,6 +30,7 @@ PEOPLE = {
         "turn-events",
         "turn-source",
         "turn-receipt",
+        "export-answer",
         "keep-question",
     ),
 }

@@ -35,6 +35,7 @@ NO_PAGES = {
     *("rename-conversation", "delete-conversation", "create-person", "reset-password", "deactivate-person"),
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
+    "export-answer",
     *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
 }
 

@@ -436,6 +436,7 @@ ROUTES: list[tuple[str, str, Callable[[Turn], list[object]]]] = [
     ("post", "ask-again", lambda turn: [turn.id]),
     ("get", "turn-source", lambda turn: [turn.id, 1]),
     ("get", "turn-receipt", lambda turn: [turn.id]),
+    ("get", "export-answer", lambda turn: [turn.id, "md"]),
 ]
 FORM = {"rating": "up", "title": "Mine now", "question": "And?"}
 

@@ -144,6 +144,7 @@ ANSWER_FINISHED = _action(
     "params passages answer_commit tokens_in tokens_out finish_reason",
 )
 RECEIPT_TAKEN = _action("answer.receipt_taken", _("took the receipt of an answer"), _USE, "sha256")
+ANSWER_EXPORTED = _action("answer.exported", _("took an answer along as a file"), _USE, "format sha256")
 ANSWER_REPLAYED = _action("answer.replayed", _("made an answer again from its receipt"), _USE, "verdict")
 ANSWER_STOPPED = _action("answer.stopped", _("stopped an answer"), _USE, "conversation")
 ANSWER_RATED = _action("answer.rated", _("rated an answer"), _USE, "conversation value", "reason")

@@ -335,6 +335,13 @@ def delete(scope: Scope, conversation_id: UUID) -> None:
         drop(turn_key(turn.tenant, turn.id))
 
 
+def record_exported(scope: Scope, turn: Turn, format: str, sha256: str, label: int) -> None:
+    """That an answer leaves as a file with this hash; written before it does."""
+    with transaction.atomic():
+        thing = Thing("turn", turn.id, label=label)
+        record(scope, actions.ANSWER_EXPORTED, thing, details={"format": format, "sha256": sha256})
+
+
 def record_opened(scope: Scope, conversation: Conversation) -> None:
     with transaction.atomic():
         record(scope, actions.CONVERSATION_VIEWED, Thing("conversation", conversation.id))

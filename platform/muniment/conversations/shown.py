@@ -46,6 +46,12 @@ ERROR = gettext_lazy(
     "tell your administrator."
 )
 
+# The files that an answer can be saved as, by the ending of their names.
+EXPORTS: dict[str, str | Promise] = {
+    "md": gettext_lazy("Markdown"),
+    "html": gettext_lazy("Page to print"),
+}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -100,6 +106,7 @@ class Turn:
     feedback: str
     feedback_reason: str
     receipt_url: str = ""
+    exports: list[tuple[str | Promise, str]] = field(default_factory=list)
     may_keep: bool = False
     quotes: bool = False
     outdated: bool = False
@@ -168,9 +175,21 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         feedback_reason=feedback.reason if feedback else "",
         may_keep=bool(curated_of(scope, row)),
         quotes=quotes,
+        exports=_exports(row),
         receipt_url=reverse("turn-receipt", args=[row.id]) if has_receipt(row) else "",
         outdated=any(source.source.cited and (source.replaced or not source.passage) for source in seen),
     )
+
+
+def has_words(row: TurnRow) -> bool:
+    """Whether an answer is shown that can be copied and taken along."""
+    return bool(row.answer) and row.state in {TurnState.ANSWERED, TurnState.WEAK, TurnState.STOPPED}
+
+
+def _exports(row: TurnRow) -> list[tuple[str | Promise, str]]:
+    if not has_words(row):
+        return []
+    return [(words, reverse("export-answer", args=[row.id, format])) for format, words in EXPORTS.items()]
 
 
 def _state(state: str) -> str:

@@ -15,5 +15,6 @@ urlpatterns = [
     path("turns/<uuid:turn_id>/again", views.ask_again, name="ask-again"),
     path("turns/<uuid:turn_id>/events", live.events, name="turn-events"),
     path("turns/<uuid:turn_id>/receipt", views.receipt, name="turn-receipt"),
+    path("turns/<uuid:turn_id>/answer.<slug:format>", views.export, name="export-answer"),
     path("turns/<uuid:turn_id>/sources/<int:n>", views.source, name="turn-source"),
 ]

@@ -13,12 +13,13 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from muniment.accounts.requests import scope_of_request
-from muniment.conversations import queries, services, shown
+from muniment.conversations import exports, queries, services, shown
 from muniment.conversations.context import workplace
 from muniment.conversations.models import Conversation, Mode, Turn
 from muniment.conversations.receipts import has_receipt
@@ -199,6 +200,20 @@ def receipt(request: HttpRequest, turn_id: UUID) -> HttpResponse:
     back = f"{reverse('conversation', args=[row.conversation_id])}#turn-{row.id}"
     context = {"receipt": shown_receipt(scope, row), "back_url": back}
     return render(request, "conversations/receipt.html", context)
+
+
+@require_GET
+def export(request: HttpRequest, turn_id: UUID, format: str) -> HttpResponse:
+    """An answer with its sources as a file: always a download, never shown by the browser in our name."""
+    scope = scope_of_request(request)
+    row = queries.turn(scope, turn_id)
+    file = exports.export(scope, row, format)
+    services.record_exported(scope, row, format, file.sha256, file.label)
+    response = HttpResponse(file.content, content_type=file.content_type)
+    response.headers["Content-Disposition"] = str(content_disposition_header(True, file.name))
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
 
 
 def _citation(row: Turn, seen: queries.SeenSource, opened: list[queries.SeenSource]) -> dict[str, Any]:
