@@ -31,6 +31,7 @@ PEOPLE = {
         "turn-source",
         "turn-receipt",
         "export-answer",
+        "document-answers",
         "keep-question",
     ),
 }

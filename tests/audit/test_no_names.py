@@ -159,6 +159,8 @@ def converse(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> Conversation:
     conversations.rate(scope, turn.id, -1, f"I know {NEEDLE}")
     conversations.record_opened(scope, turn.conversation)
     conversations.rename(scope, turn.conversation_id, f"About {NEEDLE}")
+    document = Document.objects.filter(tenant=scope.tenant)[0]
+    conversations.record_answers_viewed(scope, document, counted=True)
     conversations.stop(scope, conversations.ask(scope, f"And {NEEDLE}?", turn.conversation_id).id)
     conversations.delete(scope, turn.conversation_id)
     return turn.conversation

@@ -148,6 +148,7 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             "turn-source": [at("turn-source", ids["turn"], n) for n in range(1, 6)],
             "turn-receipt": [at("turn-receipt", ids["turn"])],
             "document": [at("document", document) for document in ids["documents"]],
+            "document-answers": [at("document-answers", document) for document in ids["documents"]],
             "page": [at("page", ids["version"], 1), at("page", ids["version"], 1, query="?at=15000")],
             "profile": [at("profile")],
             "change-password": [at("change-password")],

@@ -471,5 +471,5 @@ def test_every_route_of_the_room_is_walked() -> None:
     from muniment.conversations.urls import urlpatterns
 
     walked = {route[1] for route in ROUTES}
-    with_own_tests = {"ask-page", "ask", "conversations", "turn-events"}
+    with_own_tests = {"ask-page", "ask", "conversations", "turn-events", "document-answers"}
     assert {pattern.name for pattern in urlpatterns} == walked | with_own_tests

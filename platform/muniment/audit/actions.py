@@ -116,6 +116,9 @@ DOCUMENT_VIEWED = _action(
 DOCUMENT_DOWNLOADED = _action(
     "document.downloaded", _("downloaded a document"), _USE, "library version sha256", "name"
 )
+DOCUMENT_ANSWERS_VIEWED = _action(
+    "document.answers_viewed", _("looked which answers cite a document"), _USE, "library counted"
+)
 
 FOLDER_MAPPED = _action("folder.mapped", _("mapped a folder to a library"), _RIGHTS, "library label", "path")
 FOLDER_UNMAPPED = _action("folder.unmapped", _("unmapped a folder"), _CONTENT, "library files", "path")

@@ -127,6 +127,7 @@ class Source(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["turn", "n"], name="source_number_once")]
+        indexes = [models.Index(fields=["tenant", "document"], name="source_document")]
         ordering = ["n"]
 
 

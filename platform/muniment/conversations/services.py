@@ -29,6 +29,7 @@ from muniment.conversations.models import (
     TurnState,
 )
 from muniment.conversations.statements import Statement, cited, stored
+from muniment.documents.models import Document
 from muniment.documents.queries import document_counts, visible_documents
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Kind
@@ -333,6 +334,14 @@ def delete(scope: Scope, conversation_id: UUID) -> None:
         conversation.delete()
     for turn in turns:
         drop(turn_key(turn.tenant, turn.id))
+
+
+def record_answers_viewed(scope: Scope, document: Document, counted: bool) -> None:
+    """That somebody looked which answers cite a document; `counted` where those of others were told."""
+    with transaction.atomic():
+        thing = Thing("document", document.id, label=document.label)
+        details = {"library": document.library_id, "counted": counted}
+        record(scope, actions.DOCUMENT_ANSWERS_VIEWED, thing, details=details)
 
 
 def record_exported(scope: Scope, turn: Turn, format: str, sha256: str, label: int) -> None:

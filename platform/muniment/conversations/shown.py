@@ -270,6 +270,16 @@ def listed(scope: Scope, rows: list[ConversationRow]) -> list[dict[str, Any]]:
     ]
 
 
+def citing(row: TurnRow) -> dict[str, Any]:
+    """An answer in the list of those that cite a document."""
+    return {
+        "question": row.question,
+        "url": f"{reverse('conversation', args=[row.conversation_id])}#turn-{row.id}",
+        "asked": row.created_at,
+        "replaced": row.replaced,  # type: ignore[attr-defined]  # annotated
+    }
+
+
 def _place(row: ConversationRow, libraries: Mapping[str, str], documents: Mapping[str, str]) -> str:
     closed = _("a place that is no longer open to you")
     names = [documents.get(document, "") for document in row.documents] or [

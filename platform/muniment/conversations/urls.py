@@ -9,6 +9,7 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/", views.conversation, name="conversation"),
     path("conversations/<uuid:conversation_id>/rename", views.rename, name="rename-conversation"),
     path("conversations/<uuid:conversation_id>/delete", views.delete, name="delete-conversation"),
+    path("documents/<uuid:document_id>/answers", views.document_answers, name="document-answers"),
     path("turns/<uuid:turn_id>/", views.turn, name="turn"),
     path("turns/<uuid:turn_id>/stop", views.stop, name="stop-turn"),
     path("turns/<uuid:turn_id>/rate", views.rate, name="rate-turn"),

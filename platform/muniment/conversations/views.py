@@ -18,13 +18,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from muniment.accounts.requests import scope_of_request
+from muniment.accounts.requests import scope_of_request, wants_part
 from muniment.conversations import exports, queries, services, shown
 from muniment.conversations.context import workplace
 from muniment.conversations.models import Conversation, Mode, Turn
 from muniment.conversations.receipts import has_receipt
 from muniment.conversations.shown_receipt import shown_receipt
 from muniment.documents.models import Document
+from muniment.documents.queries import document as one_document
 from muniment.documents.queries import document_counts, readable_version, visible_documents
 from muniment.documents.queries import page as version_page
 from muniment.documents.viewer import Cited, show_page
@@ -35,6 +36,8 @@ from muniment.tenancy.models import Library
 from muniment.tenancy.queries import readable_libraries
 
 PAGE = 30
+# Rows of a list that stands on somebody else's page.
+PART = 10
 
 
 class RenameForm(forms.Form):
@@ -214,6 +217,27 @@ def export(request: HttpRequest, turn_id: UUID, format: str) -> HttpResponse:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
+
+
+@require_GET
+def document_answers(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """One's own answers that cite a document, and for who curates it how many others there are."""
+    scope = scope_of_request(request)
+    row = one_document(scope, document_id)
+    others = queries.answers_of_others(scope, row)
+    services.record_answers_viewed(scope, row, counted=others is not None)
+    part = wants_part(request)
+    answers = Paginator(queries.answers_citing(scope, row), PART if part else PAGE)
+    page: Any = answers.get_page(request.GET.get("page"))
+    page.object_list = [shown.citing(turn) for turn in page.object_list]
+    context = {
+        "document": {"name": row.name, "url": reverse("document", args=[row.id])},
+        "answers": page,
+        "others": others,
+        "all_url": reverse("document-answers", args=[row.id]) if part and page.has_next() else "",
+    }
+    template = "conversations/_citing.html" if part else "conversations/citing.html"
+    return render(request, template, context)
 
 
 def _citation(row: Turn, seen: queries.SeenSource, opened: list[queries.SeenSource]) -> dict[str, Any]:
