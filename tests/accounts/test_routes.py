@@ -45,6 +45,7 @@ ADMINISTRATORS = {
 SITE = {"console", "models", "set-budget", "sovereignty"}
 CURATORS = {
     *("quality", "library-quality", "keep-case", "remove-case", "start-run", "run"),
+    *("quality-feedback", "keep-feedback"),
 }
 OFFICERS = {"desk", "trail"}
 

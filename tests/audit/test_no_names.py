@@ -161,6 +161,7 @@ def converse(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> Conversation:
     conversations.rename(scope, turn.conversation_id, f"About {NEEDLE}")
     document = Document.objects.filter(tenant=scope.tenant)[0]
     conversations.record_answers_viewed(scope, document, counted=True)
+    evaluation.record_feedback_viewed(scope, [turn.id])
     conversations.stop(scope, conversations.ask(scope, f"And {NEEDLE}?", turn.conversation_id).id)
     conversations.delete(scope, turn.conversation_id)
     return turn.conversation

@@ -35,7 +35,7 @@ NO_PAGES = {
     *("rename-conversation", "delete-conversation", "create-person", "reset-password", "deactivate-person"),
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
-    "export-answer",
+    *("export-answer", "keep-feedback"),
     *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
 }
 
@@ -166,6 +166,7 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             "folders": [at("folders")],
             "folder": [at("folder", ids["folder"])],
             "quality": [at("quality")],
+            "quality-feedback": [at("quality-feedback")],
             "library-quality": [at("library-quality", ids["library_id"])],
             "run": [at("run", ids["run"])],
         },

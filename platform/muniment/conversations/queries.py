@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from muniment.conversations.models import OPEN_TURNS, Conversation, Source, Turn
+from muniment.conversations.models import OPEN_TURNS, Conversation, Source, Turn, TurnState
 from muniment.documents.models import Document, Passage
 from muniment.documents.queries import page_labels, visible_documents
 from muniment.jobs.models import Kind
@@ -127,7 +127,8 @@ def _citing(scope: Scope, document: Document) -> QuerySet[Source]:
 def answers_citing(scope: Scope, document: Document) -> QuerySet[Turn]:
     """A person's own answers that cite a document, newest first; `replaced`: a text that it no longer has."""
     cited = _citing(scope, document)
-    replaced = cited.filter(turn=OuterRef("pk")).exclude(version=document.current_id)
+    current = [document.current_id] if document.current_id else []
+    replaced = cited.filter(turn=OuterRef("pk")).exclude(version__in=current)
     own = Turn.objects.filter(tenant=scope.tenant, conversation__person=asker(scope))
     return (
         own.filter(pk__in=cited.values("turn"))
@@ -162,6 +163,14 @@ def answers_of_others(scope: Scope, document: Document) -> OthersAnswers | None:
     numbers = dict(document.versions.values_list("pk", "number"))
     versions = sorted(((numbers.get(pk, 0), count) for pk, count in counts.items()), reverse=True)
     return OthersAnswers(versions, numbers.get(document.current_id) if document.current_id else None)
+
+
+def counting_sources(scope: Scope, turn: Turn | None = None) -> QuerySet[Source]:
+    """What decides who else may see an answer: what the model was given, or what was found where it was
+    given nothing that answers."""
+    rows = Source.objects.filter(tenant=scope.tenant).order_by()
+    counting = rows.filter(Q(given=True) | Q(turn__state=TurnState.NOT_IN_DOCUMENTS))
+    return counting.filter(turn=turn) if turn else counting
 
 
 def place_in_queue(scope: Scope, turn: Turn) -> int | None:

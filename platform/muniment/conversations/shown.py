@@ -105,6 +105,8 @@ class Turn:
     error: str | Promise
     feedback: str
     feedback_reason: str
+    feedback_shared: bool = False
+    may_share: bool = False
     receipt_url: str = ""
     exports: list[tuple[str | Promise, str]] = field(default_factory=list)
     may_keep: bool = False
@@ -147,7 +149,7 @@ def turns(scope: Scope, rows: list[TurnRow]) -> list[Turn]:
 def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Turn:
     running = row.state in OPEN_TURNS
     unseen = not seen and row.state not in {TurnState.NOT_IN_DOCUMENTS, TurnState.ANSWERED, TurnState.WEAK}
-    cards = [_source(row, source) for source in seen]
+    cards = [card(source, source_url(row, source)) for source in seen]
     given = {source.source.n for source in seen if source.source.given}
     statements = read(row.statements)
     quotes = row.mode == Mode.QUOTE
@@ -173,6 +175,8 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         error=ERRORS.get(row.error_code, ERROR),
         feedback={1: "up", -1: "down"}[feedback.value] if feedback else "",
         feedback_reason=feedback.reason if feedback else "",
+        feedback_shared=bool(feedback and feedback.shared),
+        may_share=bool(given or (seen and row.state == TurnState.NOT_IN_DOCUMENTS)),
         may_keep=bool(curated_of(scope, row)),
         quotes=quotes,
         exports=_exports(row),
@@ -198,7 +202,8 @@ def _state(state: str) -> str:
     return "working" if state in OPEN_TURNS else str(state)
 
 
-def _source(row: TurnRow, seen: SeenSource) -> Source:
+def card(seen: SeenSource, url: str) -> Source:
+    """A source that opens at `url`, where it may still be opened."""
     passage, source = seen.passage, seen.source
     if passage is None:
         return Source(n=source.n)
@@ -211,7 +216,7 @@ def _source(row: TurnRow, seen: SeenSource) -> Source:
         before=words.before,
         best=words.best,
         after=words.after,
-        url=source_url(row, seen),
+        url=url,
         replaced=seen.replaced,
         also=[_where(other, label) for other, label in seen.alike],
     )

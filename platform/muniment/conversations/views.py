@@ -168,8 +168,12 @@ def stop(request: HttpRequest, turn_id: UUID) -> HttpResponse:
 @require_POST
 def rate(request: HttpRequest, turn_id: UUID) -> HttpResponse:
     scope = scope_of_request(request)
-    value = {"up": 1, "down": -1}.get(request.POST.get("rating", ""), 0)
-    feedback = services.rate(scope, turn_id, value, request.POST.get("reason", ""))
+    rating, reason = request.POST.get("rating", ""), request.POST.get("reason", "")
+    if rating == "private":
+        feedback = services.keep_rating_private(scope, turn_id)
+    else:
+        value = {"up": 1, "down": -1}.get(rating, 0)
+        feedback = services.rate(scope, turn_id, value, reason, shared=bool(request.POST.get("share")))
     if not getattr(request, "htmx", False):
         return redirect("conversation", feedback.turn.conversation_id)
     context = {"turn": shown.turn(scope, queries.turn(scope, turn_id))}
