@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from muniment.conversations.queries import (
 from muniment.conversations.receipts import has_receipt
 from muniment.conversations.rendering import answer_html, excerpt, quotes_html
 from muniment.conversations.statements import Statement, Verdict, read
+from muniment.conversations.suggestions import suggested
 from muniment.documents.models import Passage
 from muniment.documents.presentation import short_page_name
 from muniment.documents.queries import visible_documents
@@ -107,6 +108,7 @@ class Turn:
     feedback_reason: str
     feedback_shared: bool = False
     may_share: bool = False
+    suggestions: list[str] = field(default_factory=list)
     receipt_url: str = ""
     exports: list[tuple[str | Promise, str]] = field(default_factory=list)
     may_keep: bool = False
@@ -143,7 +145,16 @@ def turns(scope: Scope, rows: list[TurnRow]) -> list[Turn]:
     """Turns of one conversation, with their sources as this person may see them now."""
     sources = sources_of_turns(scope, rows)
     where = place_names(scope, [row.conversation for row in rows[:1]])
-    return [_turn(scope, row, sources[row.id], where[row.conversation_id]) for row in rows]
+    shown = [_turn(scope, row, sources[row.id], where[row.conversation_id]) for row in rows]
+    return [*shown[:-1], *(_with_suggestions(one, rows, sources) for one in shown[-1:])]
+
+
+def _with_suggestions(last: Turn, rows: list[TurnRow], sources: Mapping[UUID, list[SeenSource]]) -> Turn:
+    """Under the last answer only, as one goes on from there; nothing that was asked already."""
+    if not has_words(rows[-1]):
+        return last
+    asked = {row.question for row in rows}
+    return replace(last, suggestions=[q for q in suggested(sources[last.id]) if q not in asked])
 
 
 def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Turn:

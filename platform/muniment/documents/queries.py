@@ -173,6 +173,18 @@ def text_of(version: Version, start: int, end: int) -> str:
     return "".join(parts)
 
 
+def passages_around(passages: Iterable[Passage], distance: int = 2) -> list[Passage]:
+    """What stands within `distance` before and after, but these themselves, in one query. Whoever may read
+    a passage may read what is beside it."""
+    among = Q(pk__in=[])
+    rows = list(passages)
+    for row in rows:
+        near = row.ordinal - distance, row.ordinal + distance
+        among |= Q(version=row.version_id, cut=row.cut, ordinal__range=near)
+    found = Passage.objects.filter(among).exclude(pk__in=[row.pk for row in rows])
+    return list(found.select_related("version__document").order_by("version", "ordinal"))
+
+
 def published_passages(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Passage]:
     """The passages among `ids` that this scope may read and whose version is the published one.
 
