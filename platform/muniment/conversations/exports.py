@@ -1,4 +1,4 @@
-"""An answer with its sources as a file for somebody's own papers: Markdown, or a page that can be printed.
+"""An answer with its sources as a file for somebody's own papers: Markdown, Word, or a page to print.
 
 It says that a machine wrote it, to people and to programs, how secret it is, and which of its sentences are
 doubtful. Nothing in it loads or leads anywhere.
@@ -19,9 +19,10 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from muniment import __version__
-from muniment.conversations import markdown
+from muniment.conversations import markdown, word
 from muniment.conversations.models import Mode, Turn, TurnState
 from muniment.conversations.queries import SeenSource, sources_of
 from muniment.conversations.rendering import answer_html, quotes_html
@@ -32,7 +33,12 @@ from muniment.pages.errors import NotFound
 from muniment.pages.templatetags.muniment_pages import label_name
 from muniment.scope import Scope
 
-CONTENT_TYPES = {"md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8"}
+CLOSED = gettext_lazy("This passage was deleted, or is no longer open to you.")
+CONTENT_TYPES = {
+    "md": "text/markdown; charset=utf-8",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "html": "text/html; charset=utf-8",
+}
 _NAME_CHARS = 60
 
 # The page is a file of its own, so it cannot use the site's style sheets; its policy lets nothing else in.
@@ -120,9 +126,9 @@ def export(scope: Scope, turn: Turn, format: str) -> File:
     seen = [source for source in sources_of(scope, turn) if source.source.given]
     label = highest_label(scope, {source.source.document for source in seen})
     answer = _answer(turn, seen, label)
-    content = _markdown(answer) if format == "md" else _html(answer)
+    write = {"md": _markdown, "docx": _docx, "html": _html}[format]
     name = f"{slugify(turn.question)[:_NAME_CHARS].strip('-') or 'answer'}.{format}"
-    return File(name, CONTENT_TYPES[format], content.encode(), label)
+    return File(name, CONTENT_TYPES[format], write(answer), label)
 
 
 def _answer(turn: Turn, seen: list[SeenSource], label: int) -> Answer:
@@ -184,8 +190,23 @@ def _source(seen: SeenSource) -> Source:
     )
 
 
+def _where(source: Source) -> str:
+    pieces = [source.document_name, source.page_label, _("version %(n)s") % {"n": source.version}]
+    return ", ".join(filter(None, pieces))
+
+
+def _remarks(source: Source) -> list[str]:
+    replaced = [_("(replaced since)")] if source.replaced else []
+    return replaced if source.cited else [*replaced, _("(read, not cited)")]
+
+
+def _when(answer: Answer) -> str:
+    asked, written = (date_format(at, "DATETIME_FORMAT") for at in (answer.asked, answer.written))
+    return _("Asked %(asked)s, exported %(written)s.") % {"asked": asked, "written": written}
+
+
 def facts(answer: Answer) -> dict[str, str]:
-    """For programs, in words that are not translated: front matter, or meta elements."""
+    """For programs, by names that are not translated: front matter, properties, or meta elements."""
     return {
         "generated-by": f"machine: {answer.model}",
         "generator": f"Muniment {__version__}",
@@ -193,20 +214,26 @@ def facts(answer: Answer) -> dict[str, str]:
         "asked": answer.asked.isoformat(timespec="seconds"),
         "exported": answer.written.isoformat(timespec="seconds"),
         "state": answer.state,
+        "label": answer.label,
         "answer-sha256": hashlib.sha256(answer.text.encode()).hexdigest(),
     }
 
 
-def _html(answer: Answer) -> str:
-    context = {"answer": answer, "facts": facts(answer), "style": STYLE, "policy": POLICY}
-    return render_to_string("conversations/export.html", context)
+def _html(answer: Answer) -> bytes:
+    context = {
+        "answer": answer,
+        "facts": facts(answer),
+        "when": _when(answer),
+        "style": STYLE,
+        "policy": POLICY,
+    }
+    return render_to_string("conversations/export.html", context).encode()
 
 
-def _markdown(answer: Answer) -> str:
+def _markdown(answer: Answer) -> bytes:
     write = markdown.quotes_markdown if answer.quotes else markdown.answer_markdown
-    asked, written = (date_format(at, "DATETIME_FORMAT") for at in (answer.asked, answer.written))
     blocks = [
-        _front_matter({**facts(answer), "label": answer.label}),
+        _front_matter(facts(answer)),
         f"# {_('Answer of a machine')}",
         f"**{_('Label')}: {answer.label}**",
         f"## {_('Question')}",
@@ -214,12 +241,12 @@ def _markdown(answer: Answer) -> str:
         f"## {_('Answer')}",
         write(answer.text, answer.numbers, answer.statements),
         f"*{markdown.words(answer.made_by)}*",
-        *(markdown.words(note) for note in answer.notes),
+        *map(markdown.words, answer.notes),
         f"## {_('Sources')}",
-        *(_markdown_source(source) for source in answer.sources),
-        _("Asked %(asked)s, exported %(written)s.") % {"asked": asked, "written": written},
+        *map(_markdown_source, answer.sources),
+        _when(answer),
     ]
-    return "\n\n".join(filter(None, blocks)) + "\n"
+    return ("\n\n".join(filter(None, blocks)) + "\n").encode()
 
 
 def _front_matter(values: dict[str, str]) -> str:
@@ -230,10 +257,35 @@ def _front_matter(values: dict[str, str]) -> str:
 def _markdown_source(source: Source) -> str:
     number = f"**\\[{source.n}\\]**"
     if not source.document_name:
-        return f"{number} {_('This passage was deleted, or is no longer open to you.')}"
-    where = [source.document_name, source.page_label, _("version %(n)s") % {"n": source.version}]
-    pieces = [f"{number} {markdown.words(', '.join(filter(None, where)))}"]
-    pieces += [_("(replaced since)")] if source.replaced else []
-    pieces += [] if source.cited else [_("(read, not cited)")]
+        return f"{number} {CLOSED}"
+    head = " ".join([number, markdown.words(_where(source)), *_remarks(source)])
     quoted = markdown.quoted(markdown.words(source.sentence))
-    return "\n\n".join([" ".join(pieces), quoted, f"{_('Passage')}, SHA-256: `{source.sha256}`"])
+    return "\n\n".join([head, quoted, f"{_('Passage')}, SHA-256: `{source.sha256}`"])
+
+
+def _docx(answer: Answer) -> bytes:
+    write = word.quote_paragraphs if answer.quotes else word.answer_paragraphs
+    paragraphs = [
+        word.paragraph(f"{_('Label')}: {answer.label}", bold=True),
+        word.paragraph(_("Answer of a machine"), "Heading1"),
+        word.paragraph(_("Question"), "Heading2"),
+        word.paragraph(answer.question),
+        word.paragraph(_("Answer"), "Heading2"),
+        *write(answer.text, answer.numbers, answer.statements),
+        word.paragraph(answer.made_by, italic=True),
+        *map(word.paragraph, answer.notes),
+        word.paragraph(_("Sources"), "Heading2"),
+        *(paragraph for source in answer.sources for paragraph in _word_source(source)),
+        word.paragraph(_when(answer)),
+    ]
+    return word.packed(paragraphs, answer.question[:200], facts(answer))
+
+
+def _word_source(source: Source) -> list[word.Paragraph]:
+    if not source.document_name:
+        return [word.paragraph(f"[{source.n}] {CLOSED}")]
+    return [
+        word.paragraph(" ".join([f"[{source.n}]", _where(source), *_remarks(source)]), bold=True),
+        word.paragraph(source.sentence, "Quote"),
+        word.Paragraph((word.Run(f"{_('Passage')}, SHA-256: "), word.Run(source.sha256, code=True))),
+    ]

@@ -50,6 +50,7 @@ ERROR = gettext_lazy(
 # The files that an answer can be saved as, by the ending of their names.
 EXPORTS: dict[str, str | Promise] = {
     "md": gettext_lazy("Markdown"),
+    "docx": gettext_lazy("Word"),
     "html": gettext_lazy("Page to print"),
 }
 
