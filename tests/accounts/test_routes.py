@@ -23,7 +23,7 @@ PEOPLE = {
     *("page", "picture", "original", "search"),
     *("ask-page", "ask", "conversations", "conversation", "rename-conversation", "delete-conversation"),
     *("turn", "stop-turn", "rate-turn", "ask-again", "turn-events", "turn-source", "turn-receipt"),
-    "keep-question",
+    *("export-answer", "document-answers", "keep-question"),
 }
 STREAMS = {"library-events", "turn-events"}
 ADMINISTRATORS = {
@@ -36,6 +36,7 @@ ADMINISTRATORS = {
 SITE = {"console", "models", "set-budget", "sovereignty"}
 CURATORS = {
     *("quality", "library-quality", "keep-case", "remove-case", "start-run", "run"),
+    *("quality-feedback", "keep-feedback"),
 }
 OFFICERS = {"desk", "trail"}
 

@@ -17,6 +17,7 @@ from muniment.audit import actions
 from muniment.audit.actions import CATALOGUE
 from muniment.audit.models import AuditEvent, AuditPrivate
 from muniment.audit.queries import body_of
+from muniment.conversations import exports
 from muniment.conversations import services as conversations
 from muniment.conversations.models import Conversation, TurnState
 from muniment.documents import generations
@@ -156,9 +157,13 @@ def converse(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> Conversation:
     conversations.begin_search(turn)
     conversations.begin_answer(scope, turn, "small", f"Prompt about {NEEDLE}", [], 0)
     conversations.end_answer(scope, turn, TurnState.ANSWERED, f"{NEEDLE} is nobody.")
+    conversations.record_exported(scope, turn, "md", exports.export(scope, turn, "md").sha256, 1)
     conversations.rate(scope, turn.id, -1, f"I know {NEEDLE}")
     conversations.record_opened(scope, turn.conversation)
     conversations.rename(scope, turn.conversation_id, f"About {NEEDLE}")
+    document = Document.objects.filter(tenant=scope.tenant)[0]
+    conversations.record_answers_viewed(scope, document, counted=True)
+    evaluation.record_feedback_viewed(scope, [turn.id])
     conversations.stop(scope, conversations.ask(scope, f"And {NEEDLE}?", turn.conversation_id).id)
     conversations.delete(scope, turn.conversation_id)
     return turn.conversation

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from muniment.accounts.models import Person
 from muniment.accounts.services import create_person, scope_of_person
-from muniment.conversations.models import Conversation, Source, Turn, TurnState
+from muniment.conversations.models import Conversation, Feedback, Source, Turn, TurnState
 from muniment.documents.models import Document, Passage
 from muniment.evaluation.models import Case, Result, Run, RunState
 from muniment.folders.models import LONGEST_PATH, File, Folder, FolderState
@@ -108,6 +108,8 @@ def _conversations(staff: Person, library: Library, texts: list[str]) -> dict[st
         _turn(done, number, batch, passages, TurnState.ANSWERED)
         for number, batch in enumerate(_batches(texts, AT_ONCE), 1)
     ]
+    hostile = "\n".join(texts[:AT_ONCE]).replace("\0", "")
+    Feedback.objects.create(tenant=done.tenant, turn=turns[0], value=-1, reason=hostile, shared=True)
     failed = Turn.objects.create(
         tenant=done.tenant,
         conversation=done,

@@ -35,6 +35,7 @@ NO_PAGES = {
     *("rename-conversation", "delete-conversation", "create-person", "reset-password", "deactivate-person"),
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
+    *("export-answer", "keep-feedback"),
     *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
     "set-quotes-only",
 }
@@ -148,6 +149,7 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             "turn-source": [at("turn-source", ids["turn"], n) for n in range(1, 6)],
             "turn-receipt": [at("turn-receipt", ids["turn"])],
             "document": [at("document", document) for document in ids["documents"]],
+            "document-answers": [at("document-answers", document) for document in ids["documents"]],
             "page": [at("page", ids["version"], 1), at("page", ids["version"], 1, query="?at=15000")],
             "profile": [at("profile")],
             "change-password": [at("change-password")],
@@ -165,6 +167,7 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
             "folders": [at("folders")],
             "folder": [at("folder", ids["folder"])],
             "quality": [at("quality")],
+            "quality-feedback": [at("quality-feedback")],
             "library-quality": [at("library-quality", ids["library_id"])],
             "run": [at("run", ids["run"])],
         },

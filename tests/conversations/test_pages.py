@@ -377,6 +377,32 @@ def test_thumbs_with_a_reason(page: Client, answered: Turn) -> None:
     assert Feedback.objects.get().value == 1
 
 
+def test_before_anything_is_shared_the_form_says_who_will_see_it(page: Client, answered: Turn) -> None:
+    url = reverse("rate-turn", args=[answered.id])
+    html = words(page.post(url, {"rating": "down"}, headers=HTMX))
+    assert "They see your question, this answer, its passages and what you write here" in html
+    assert 'name="share" value="1" checked' in html
+    assert not Feedback.objects.get().shared, "the first press comes before the sentence was read"
+    html = words(page.post(url, {"rating": "down", "reason": "Late", "share": "1"}, headers=HTMX))
+    assert "Whoever looks after the library can see it." in html
+    assert Feedback.objects.get().shared
+    html = words(page.post(url, {"rating": "private"}, headers=HTMX))
+    assert "Only you can see it." in html
+    feedback = Feedback.objects.get()
+    assert (feedback.shared, feedback.reason) == (False, "Late")
+
+
+def test_who_unticks_it_keeps_it_to_themselves(page: Client, answered: Turn) -> None:
+    url = reverse("rate-turn", args=[answered.id])
+    html = words(page.post(url, {"rating": "down", "reason": "Late"}, headers=HTMX))
+    assert "Only you can see it." in html
+    assert not Feedback.objects.get().shared
+
+
+def test_a_rating_that_is_not_there_cannot_be_kept_private(page: Client, answered: Turn) -> None:
+    assert page.post(reverse("rate-turn", args=[answered.id]), {"rating": "private"}).status_code == 404
+
+
 def test_a_thumb_is_up_or_down(page: Client, answered: Turn) -> None:
     response = page.post(reverse("rate-turn", args=[answered.id]), {"rating": "sideways"})
     assert response.status_code == 422
@@ -436,6 +462,7 @@ ROUTES: list[tuple[str, str, Callable[[Turn], list[object]]]] = [
     ("post", "ask-again", lambda turn: [turn.id]),
     ("get", "turn-source", lambda turn: [turn.id, 1]),
     ("get", "turn-receipt", lambda turn: [turn.id]),
+    ("get", "export-answer", lambda turn: [turn.id, "md"]),
 ]
 FORM = {"rating": "up", "title": "Mine now", "question": "And?"}
 
@@ -470,5 +497,5 @@ def test_every_route_of_the_room_is_walked() -> None:
     from muniment.conversations.urls import urlpatterns
 
     walked = {route[1] for route in ROUTES}
-    with_own_tests = {"ask-page", "ask", "conversations", "turn-events"}
+    with_own_tests = {"ask-page", "ask", "conversations", "turn-events", "document-answers"}
     assert {pattern.name for pattern in urlpatterns} == walked | with_own_tests

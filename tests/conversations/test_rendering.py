@@ -96,6 +96,24 @@ def test_there_are_hundreds_of_payloads_and_the_check_sees_them() -> None:
     assert seen >= 100, "raw HTML among the payloads must be refused by the check itself"
 
 
+@pytest.mark.parametrize("written", ["&#x2e29;0&#x2e28;", "&#11816;99&#11817;", "\u2e290\u2e28"])
+def test_a_place_that_the_model_writes_itself_is_none(written: str) -> None:
+    text = f"Pay at once{written}. Ask first."
+    first, second = text.index(" Ask"), len(text)
+    statements = [
+        Statement(0, first, Verdict.UNSUPPORTED),
+        Statement(first + 1, second, Verdict.SUPPORTED, (1,)),
+    ]
+    html = answer_html(text, SOURCES, statements)
+    assert html.count('class="cite"') == 1
+    assert html.index("not supported") > html.index("at once")
+    assert html.count("not supported") == 1
+
+
+def test_what_nobody_sees_is_not_brought_in_as_an_entity() -> None:
+    assert answer_html("Pay&#x202e; at&#8203; once.", SOURCES) == "<p>Pay at once.</p>\n"
+
+
 PIECES = st.sampled_from(
     [
         *PAYLOADS,

@@ -252,6 +252,23 @@ def test_the_last_rating_counts(scope: Scope, answered: Turn) -> None:
     assert "deadline" not in bytes(event.body).decode()
 
 
+def test_only_what_was_not_right_is_shared_and_only_when_the_person_says_so(
+    scope: Scope, answered: Turn
+) -> None:
+    assert services.rate(scope, answered.id, -1, "Wrong day.").shared is False
+    assert services.rate(scope, answered.id, -1, "Wrong day.", shared=True).shared is True
+    assert body_of(last_event("answer.rated"))["details"]["shared"] is True
+    kept = services.keep_rating_private(scope, answered.id)
+    assert (kept.shared, kept.reason) == (False, "Wrong day.")
+    assert body_of(last_event("answer.rated"))["details"]["shared"] is False
+    assert services.rate(scope, answered.id, 1, "Good.", shared=True).shared is False
+
+
+def test_an_answer_that_was_made_of_nothing_is_nobody_elses(scope: Scope, answered: Turn) -> None:
+    Source.objects.update(given=False)
+    assert services.rate(scope, answered.id, -1, "Empty.", shared=True).shared is False
+
+
 def test_a_rating_is_up_or_down_and_of_an_ended_answer(scope: Scope, answered: Turn) -> None:
     with pytest.raises(Invalid):
         services.rate(scope, answered.id, 5)
@@ -283,13 +300,15 @@ def test_a_deleted_conversation_is_gone_with_its_stream_and_its_job(
     assert body_of(last_event("conversation.deleted"))["details"]["turns"] == 1
 
 
-@pytest.mark.parametrize("do", ["stop", "rate", "rename", "delete"])
+@pytest.mark.parametrize("do", ["stop", "rate", "keep private", "rename", "delete"])
 def test_other_peoples_conversations_are_not_there(answered: Turn, stranger: Person, do: str) -> None:
     other = scope_for(stranger)
     with pytest.raises(NotFound):
         match do:
             case "stop":
                 services.stop(other, answered.id)
+            case "keep private":
+                services.keep_rating_private(other, answered.id)
             case "rate":
                 services.rate(other, answered.id, 1)
             case "rename":

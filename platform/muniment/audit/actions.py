@@ -119,6 +119,9 @@ DOCUMENT_VIEWED = _action(
 DOCUMENT_DOWNLOADED = _action(
     "document.downloaded", _("downloaded a document"), _USE, "library version sha256", "name"
 )
+DOCUMENT_ANSWERS_VIEWED = _action(
+    "document.answers_viewed", _("looked which answers cite a document"), _USE, "library counted"
+)
 
 FOLDER_MAPPED = _action("folder.mapped", _("mapped a folder to a library"), _RIGHTS, "library label", "path")
 FOLDER_UNMAPPED = _action("folder.unmapped", _("unmapped a folder"), _CONTENT, "library files", "path")
@@ -147,13 +150,15 @@ ANSWER_FINISHED = _action(
     "params passages answer_commit tokens_in tokens_out finish_reason",
 )
 RECEIPT_TAKEN = _action("answer.receipt_taken", _("took the receipt of an answer"), _USE, "sha256")
+ANSWER_EXPORTED = _action("answer.exported", _("took an answer along as a file"), _USE, "format sha256")
 ANSWER_REPLAYED = _action("answer.replayed", _("made an answer again from its receipt"), _USE, "verdict")
 ANSWER_STOPPED = _action("answer.stopped", _("stopped an answer"), _USE, "conversation")
-ANSWER_RATED = _action("answer.rated", _("rated an answer"), _USE, "conversation value", "reason")
+ANSWER_RATED = _action("answer.rated", _("rated an answer"), _USE, "conversation value shared", "reason")
 CONVERSATION_VIEWED = _action("conversation.viewed", _("opened a conversation"), _USE)
 CONVERSATION_RENAMED = _action("conversation.renamed", _("renamed a conversation"), _USE, private="title")
 CONVERSATION_DELETED = _action("conversation.deleted", _("deleted a conversation"), _CONTENT, "turns")
 
+FEEDBACK_VIEWED = _action("feedback.viewed", _("looked at what people found not right"), _USE, "turns")
 CASE_ADDED = _action("case.added", _("kept a question for measuring"), _USE, "library turn", "question")
 CASE_CHANGED = _action(
     "case.changed", _("changed a question for measuring"), _USE, "library turn", "question"

@@ -53,7 +53,12 @@ def quality(request: HttpRequest) -> HttpResponse:
         }
         for library in queries.curated_libraries(scope)
     ]
-    return render(request, "console/quality.html", {"libraries": libraries})
+    context = {
+        "libraries": libraries,
+        "feedback_url": reverse("quality-feedback"),
+        "feedback": queries.shared_feedback(scope).count(),
+    }
+    return render(request, "console/quality.html", context)
 
 
 @require_GET

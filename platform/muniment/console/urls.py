@@ -1,6 +1,6 @@
 from django.urls import path
 
-from muniment.console import folders, libraries, people, quality, teams, views
+from muniment.console import feedback, folders, libraries, people, quality, teams, views
 
 urlpatterns = [
     path("", views.health, name="console"),
@@ -33,6 +33,8 @@ urlpatterns = [
     path("folders/<uuid:folder_id>/confirm", folders.confirm, name="confirm-folder"),
     path("folders/<uuid:folder_id>/unmap", folders.unmap, name="unmap-folder"),
     path("quality/", quality.quality, name="quality"),
+    path("quality/feedback", feedback.feedback, name="quality-feedback"),
+    path("quality/feedback/<uuid:turn_id>", feedback.keep, name="keep-feedback"),
     path("quality/<uuid:library_id>", quality.library, name="library-quality"),
     path("quality/<uuid:library_id>/keep", quality.keep, name="keep-case"),
     path("quality/<uuid:library_id>/run", quality.start, name="start-run"),

@@ -127,14 +127,19 @@ class Source(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["turn", "n"], name="source_number_once")]
+        indexes = [models.Index(fields=["tenant", "document"], name="source_document")]
         ordering = ["n"]
 
 
 class Feedback(models.Model):
-    """Thumbs up (1) or down (-1), with a reason if the person gave one."""
+    """Thumbs up (1) or down (-1), with a reason if the person gave one.
+
+    `shared` where the person lets the curators of the libraries see it, with question, answer and passages.
+    """
 
     tenant = models.UUIDField()
     turn = models.OneToOneField(Turn, models.CASCADE, related_name="feedback")
     value = models.SmallIntegerField()
     reason = models.TextField(blank=True)
+    shared = models.BooleanField(default=False)
     at = models.DateTimeField(auto_now=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from muniment.conversations.models import OPEN_TURNS, Conversation, Source, Turn
-from muniment.documents.models import Passage
+from muniment.conversations.models import OPEN_TURNS, Conversation, Source, Turn, TurnState
+from muniment.documents.models import Document, Passage
 from muniment.documents.queries import page_labels, visible_documents
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import places_in_queue
@@ -118,6 +118,59 @@ def sources_of_turns(scope: Scope, turns: Iterable[Turn]) -> dict[UUID, list[See
         others = tuple((open_now[id], labels.get(id, "")) for id in alike[source.pk] if id in open_now)
         found[source.turn_id].append(SeenSource(source, passage, labels.get(source.passage, ""), others))
     return found
+
+
+def _citing(scope: Scope, document: Document) -> QuerySet[Source]:
+    return Source.objects.filter(tenant=scope.tenant, document=document.id, cited=True).order_by()
+
+
+def answers_citing(scope: Scope, document: Document) -> QuerySet[Turn]:
+    """A person's own answers that cite a document, newest first; `replaced`: a text that it no longer has."""
+    cited = _citing(scope, document)
+    current = [document.current_id] if document.current_id else []
+    replaced = cited.filter(turn=OuterRef("pk")).exclude(version__in=current)
+    own = Turn.objects.filter(tenant=scope.tenant, conversation__person=asker(scope))
+    return (
+        own.filter(pk__in=cited.values("turn"))
+        .annotate(replaced=Exists(replaced))
+        .select_related("conversation")
+        .order_by("-created_at")
+    )
+
+
+@dataclass(frozen=True)
+class OthersAnswers:
+    """How many answers of others cite a document, by number of its version, the newest first."""
+
+    versions: list[tuple[int, int]]
+    current: int | None
+
+    @property
+    def count(self) -> int:
+        return sum(count for _number, count in self.versions)
+
+    @property
+    def replaced(self) -> int:
+        return sum(count for number, count in self.versions if number != self.current)
+
+
+def answers_of_others(scope: Scope, document: Document) -> OthersAnswers | None:
+    """Numbers alone, for whoever curates the library; None for everybody else."""
+    if document.library_id not in scope.curates:
+        return None
+    cited = _citing(scope, document).exclude(turn__conversation__person=asker(scope))
+    counts = dict(cited.values_list("version").annotate(Count("turn", distinct=True)))
+    numbers = dict(document.versions.values_list("pk", "number"))
+    versions = sorted(((numbers.get(pk, 0), count) for pk, count in counts.items()), reverse=True)
+    return OthersAnswers(versions, numbers.get(document.current_id) if document.current_id else None)
+
+
+def counting_sources(scope: Scope, turn: Turn | None = None) -> QuerySet[Source]:
+    """What decides who else may see an answer: what the model was given, or what was found where it was
+    given nothing that answers."""
+    rows = Source.objects.filter(tenant=scope.tenant).order_by()
+    counting = rows.filter(Q(given=True) | Q(turn__state=TurnState.NOT_IN_DOCUMENTS))
+    return counting.filter(turn=turn) if turn else counting
 
 
 def place_in_queue(scope: Scope, turn: Turn) -> int | None:

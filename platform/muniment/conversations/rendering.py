@@ -21,6 +21,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
 
 from muniment.conversations.statements import Statement, Verdict
 
@@ -30,14 +31,14 @@ EXCERPT_CHARACTERS = 240
 HEADINGS_BELOW = 2
 
 # Characters nobody sees: controls, marks that turn the direction of text, tags, variation selectors.
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e01ef\ud800-\udfff]"
 )
 # A pair of brackets that nothing else needs, punctuation to Markdown, marks where statements begin and end.
 _OPEN, _CLOSE = "\u2e28", "\u2e29"
 _PLACES = re.compile(f"[{_OPEN}{_CLOSE}]")
-_PLACE = re.compile(rf"{_OPEN}(\d+){_CLOSE}|{_CLOSE}(\d+){_OPEN}")
+PLACE = re.compile(rf"{_OPEN}(\d+){_CLOSE}|{_CLOSE}(\d+){_OPEN}")
 _LEAD = re.compile(r"\s*(?:(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>)\s+|\|\s*)*")
 _TAIL = re.compile(r"(?:\s|\|)*$")
 DOUBTS: dict[str, str | Promise] = {
@@ -76,9 +77,8 @@ def answer_html(text: str, sources: Mapping[int, str], statements: Sequence[Stat
     is wrong; then the model's own numbers are dropped. Without any these stay, but for numbers that are not
     among the sources: a model made them up.
     """
-    marked = _with_places(_PLACES.sub("", text) if not statements else text, statements)
     env = {"sources": dict(sources), "statements": list(statements)}
-    rendered = _PLACE.sub("", _markdown().render(_UNSEEN.sub("", marked), env))
+    rendered = PLACE.sub("", _markdown().render(_marked(text, statements), env))
     return _cleaned(rendered, frozenset(filter(None, sources.values())))
 
 
@@ -86,10 +86,26 @@ def quotes_html(text: str, sources: Mapping[int, str], statements: Sequence[Stat
     """Safe HTML of sentences of the documents, each with its source; nothing in them is Markdown."""
     blocks = []
     for statement in statements:
-        words = escape(_UNSEEN.sub("", text[statement.start : statement.end])).replace("\n", "<br>")
+        words = escape(UNSEEN.sub("", text[statement.start : statement.end])).replace("\n", "<br>")
         chips = " ".join(_chip(n, sources[n]) for n in statement.sources if n in sources)
         blocks.append(f"<blockquote><p>{words} {chips}</p></blockquote>")
     return _cleaned("".join(blocks), frozenset(filter(None, sources.values())))
+
+
+def tree_of(text: str, statements: Sequence[Statement] = ()) -> SyntaxTreeNode:
+    """An answer as the allow-list understands it; a PLACE is where a statement begins or ends."""
+    return SyntaxTreeNode(_markdown().parse(_marked(text, statements)))
+
+
+def doubt_of(statement: Statement) -> str:
+    """What is said of a statement that is not supported."""
+    weak = statement.verdict == Verdict.WEAK
+    return str(DOUBTS.get(statement.reason) or (_("weakly supported") if weak else _("not supported")))
+
+
+def _marked(text: str, statements: Sequence[Statement]) -> str:
+    marked = _with_places(text, statements) if statements else _PLACES.sub("", text)
+    return UNSEEN.sub("", marked)
 
 
 def _with_places(text: str, statements: Sequence[Statement]) -> str:
@@ -141,6 +157,7 @@ def _markdown() -> MarkdownIt:
     # What could lead out of the page stays the plain text that it is.
     markdown.disable(["link", "image", "autolink", "reference", "html_inline", "html_block"])
     markdown.core.ruler.push("headings_below", _lower_headings)
+    markdown.core.ruler.before("text_join", "nothing_hidden_in_entities", _clean_entities)
     markdown.add_render_rule("text", _text_with_citations)
     return markdown
 
@@ -149,6 +166,14 @@ def _lower_headings(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1:]) + HEADINGS_BELOW)}"
+
+
+def _clean_entities(state: StateCore) -> None:
+    """A place written as an entity would put a citation where no statement is; nor may what nobody sees."""
+    for token in state.tokens:
+        for child in token.children or ():
+            if child.type == "text_special":
+                child.content = _PLACES.sub("", UNSEEN.sub("", child.content))
 
 
 def _text_with_citations(
@@ -163,7 +188,7 @@ def _text_with_citations(
     escaped = escape(tokens[at].content)
     if not env["statements"]:
         return CITATION.sub(link, escaped)
-    return _PLACE.sub(lambda found: _at_place(found, env), CITATION.sub("", escaped))
+    return PLACE.sub(lambda found: _at_place(found, env), CITATION.sub("", escaped))
 
 
 def _at_place(found: re.Match[str], env: Any) -> str:
@@ -179,9 +204,8 @@ def _at_place(found: re.Match[str], env: Any) -> str:
 
 
 def _doubt(statement: Statement) -> str:
-    weak = statement.verdict == Verdict.WEAK
-    words = DOUBTS.get(statement.reason) or (_("weakly supported") if weak else _("not supported"))
-    return f'<span class="pill {"weak" if weak else "bad"}">{escape(str(words))}</span>'
+    tone = "weak" if statement.verdict == Verdict.WEAK else "bad"
+    return f'<span class="pill {tone}">{escape(doubt_of(statement))}</span>'
 
 
 def _chip(n: int, url: str) -> str:

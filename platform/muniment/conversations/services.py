@@ -29,6 +29,7 @@ from muniment.conversations.models import (
     TurnState,
 )
 from muniment.conversations.statements import Statement, cited, stored
+from muniment.documents.models import Document
 from muniment.documents.queries import document_counts, visible_documents
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Kind
@@ -281,25 +282,45 @@ def stop_key(turn: Turn) -> str:
 
 
 @transaction.atomic
-def rate(scope: Scope, turn_id: UUID, value: int, reason: str = "") -> Feedback:
-    """Thumbs up or down on one's own answer; the last word counts."""
+def rate(scope: Scope, turn_id: UUID, value: int, reason: str = "", shared: bool = False) -> Feedback:
+    """Thumbs up or down on one's own answer; the last word counts.
+
+    With `shared` curators see why an answer was not right. Nothing else is theirs to see.
+    """
     turn = queries.turn(scope, turn_id)
     if value not in {1, -1}:
         raise Invalid
     if turn.state in OPEN_TURNS:
         raise Conflict
     reason = reason.strip()[:2000]
+    shared = shared and value == -1 and queries.counting_sources(scope, turn).exists()
     feedback, _made = Feedback.objects.update_or_create(
-        turn=turn, defaults={"tenant": scope.tenant, "value": value, "reason": reason}
+        turn=turn, defaults={"tenant": scope.tenant, "value": value, "reason": reason, "shared": shared}
     )
-    record(
-        scope,
-        actions.ANSWER_RATED,
-        Thing("turn", turn.id),
-        details={"conversation": turn.conversation_id, "value": value},
-        private={"reason": reason} if reason else {},
-    )
+    _record_rating(scope, feedback)
     return feedback
+
+
+@transaction.atomic
+def keep_rating_private(scope: Scope, turn_id: UUID) -> Feedback:
+    """Take back that curators see it. What they have kept of it until now stays with them."""
+    feedback = Feedback.objects.filter(turn=queries.turn(scope, turn_id)).first()
+    if feedback is None:
+        raise NotFound
+    feedback.shared = False
+    feedback.save()
+    _record_rating(scope, feedback)
+    return feedback
+
+
+def _record_rating(scope: Scope, feedback: Feedback) -> None:
+    details = {
+        "conversation": feedback.turn.conversation_id,
+        "value": feedback.value,
+        "shared": feedback.shared,
+    }
+    private = {"reason": feedback.reason} if feedback.reason else {}
+    record(scope, actions.ANSWER_RATED, Thing("turn", feedback.turn_id), details=details, private=private)
 
 
 @transaction.atomic
@@ -338,6 +359,21 @@ def delete(scope: Scope, conversation_id: UUID) -> None:
         conversation.delete()
     for turn in turns:
         drop(turn_key(turn.tenant, turn.id))
+
+
+def record_answers_viewed(scope: Scope, document: Document, counted: bool) -> None:
+    """That somebody looked which answers cite a document; `counted` where those of others were told."""
+    with transaction.atomic():
+        thing = Thing("document", document.id, label=document.label)
+        details = {"library": document.library_id, "counted": counted}
+        record(scope, actions.DOCUMENT_ANSWERS_VIEWED, thing, details=details)
+
+
+def record_exported(scope: Scope, turn: Turn, format: str, sha256: str, label: int) -> None:
+    """That an answer leaves as a file with this hash; written before it does."""
+    with transaction.atomic():
+        thing = Thing("turn", turn.id, label=label)
+        record(scope, actions.ANSWER_EXPORTED, thing, details={"format": format, "sha256": sha256})
 
 
 def record_opened(scope: Scope, conversation: Conversation) -> None:

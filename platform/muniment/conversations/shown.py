@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from muniment.conversations.queries import (
 from muniment.conversations.receipts import has_receipt
 from muniment.conversations.rendering import answer_html, excerpt, quotes_html
 from muniment.conversations.statements import Statement, Verdict, read
+from muniment.conversations.suggestions import suggested
 from muniment.documents.models import Passage
 from muniment.documents.presentation import short_page_name
 from muniment.documents.queries import visible_documents
@@ -45,6 +46,13 @@ ERROR = gettext_lazy(
     "Something went wrong while the answer was written. Ask again; if it happens again, "
     "tell your administrator."
 )
+
+# The files that an answer can be saved as, by the ending of their names.
+EXPORTS: dict[str, str | Promise] = {
+    "md": gettext_lazy("Markdown"),
+    "docx": gettext_lazy("Word"),
+    "html": gettext_lazy("Page to print"),
+}
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,11 @@ class Turn:
     error: str | Promise
     feedback: str
     feedback_reason: str
+    feedback_shared: bool = False
+    may_share: bool = False
+    suggestions: list[str] = field(default_factory=list)
     receipt_url: str = ""
+    exports: list[tuple[str | Promise, str]] = field(default_factory=list)
     may_keep: bool = False
     quotes: bool = False
     outdated: bool = False
@@ -134,13 +146,22 @@ def turns(scope: Scope, rows: list[TurnRow]) -> list[Turn]:
     """Turns of one conversation, with their sources as this person may see them now."""
     sources = sources_of_turns(scope, rows)
     where = place_names(scope, [row.conversation for row in rows[:1]])
-    return [_turn(scope, row, sources[row.id], where[row.conversation_id]) for row in rows]
+    shown = [_turn(scope, row, sources[row.id], where[row.conversation_id]) for row in rows]
+    return [*shown[:-1], *(_with_suggestions(one, rows, sources) for one in shown[-1:])]
+
+
+def _with_suggestions(last: Turn, rows: list[TurnRow], sources: Mapping[UUID, list[SeenSource]]) -> Turn:
+    """Under the last answer only, as one goes on from there; nothing that was asked already."""
+    if not has_words(rows[-1]):
+        return last
+    asked = {row.question for row in rows}
+    return replace(last, suggestions=[q for q in suggested(sources[last.id]) if q not in asked])
 
 
 def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Turn:
     running = row.state in OPEN_TURNS
     unseen = not seen and row.state not in {TurnState.NOT_IN_DOCUMENTS, TurnState.ANSWERED, TurnState.WEAK}
-    cards = [_source(row, source) for source in seen]
+    cards = [card(source, source_url(row, source)) for source in seen]
     given = {source.source.n for source in seen if source.source.given}
     statements = read(row.statements)
     quotes = row.mode == Mode.QUOTE
@@ -166,11 +187,25 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         error=ERRORS.get(row.error_code, ERROR),
         feedback={1: "up", -1: "down"}[feedback.value] if feedback else "",
         feedback_reason=feedback.reason if feedback else "",
+        feedback_shared=bool(feedback and feedback.shared),
+        may_share=bool(given or (seen and row.state == TurnState.NOT_IN_DOCUMENTS)),
         may_keep=bool(curated_of(scope, row)),
         quotes=quotes,
+        exports=_exports(row),
         receipt_url=reverse("turn-receipt", args=[row.id]) if has_receipt(row) else "",
         outdated=any(source.source.cited and (source.replaced or not source.passage) for source in seen),
     )
+
+
+def has_words(row: TurnRow) -> bool:
+    """Whether an answer is shown that can be copied and taken along."""
+    return bool(row.answer) and row.state in {TurnState.ANSWERED, TurnState.WEAK, TurnState.STOPPED}
+
+
+def _exports(row: TurnRow) -> list[tuple[str | Promise, str]]:
+    if not has_words(row):
+        return []
+    return [(words, reverse("export-answer", args=[row.id, format])) for format, words in EXPORTS.items()]
 
 
 def _state(state: str) -> str:
@@ -179,7 +214,8 @@ def _state(state: str) -> str:
     return "working" if state in OPEN_TURNS else str(state)
 
 
-def _source(row: TurnRow, seen: SeenSource) -> Source:
+def card(seen: SeenSource, url: str) -> Source:
+    """A source that opens at `url`, where it may still be opened."""
     passage, source = seen.passage, seen.source
     if passage is None:
         return Source(n=source.n)
@@ -192,7 +228,7 @@ def _source(row: TurnRow, seen: SeenSource) -> Source:
         before=words.before,
         best=words.best,
         after=words.after,
-        url=source_url(row, seen),
+        url=url,
         replaced=seen.replaced,
         also=[_where(other, label) for other, label in seen.alike],
     )
@@ -249,6 +285,16 @@ def listed(scope: Scope, rows: list[ConversationRow]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def citing(row: TurnRow) -> dict[str, Any]:
+    """An answer in the list of those that cite a document."""
+    return {
+        "question": row.question,
+        "url": f"{reverse('conversation', args=[row.conversation_id])}#turn-{row.id}",
+        "asked": row.created_at,
+        "replaced": row.replaced,  # type: ignore[attr-defined]  # annotated
+    }
 
 
 def _place(row: ConversationRow, libraries: Mapping[str, str], documents: Mapping[str, str]) -> str:

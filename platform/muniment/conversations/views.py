@@ -13,17 +13,19 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from muniment.accounts.requests import scope_of_request
-from muniment.conversations import queries, services, shown
+from muniment.accounts.requests import scope_of_request, wants_part
+from muniment.conversations import exports, queries, services, shown
 from muniment.conversations.context import workplace
 from muniment.conversations.models import Conversation, Mode, Turn
 from muniment.conversations.receipts import has_receipt
 from muniment.conversations.shown_receipt import shown_receipt
 from muniment.documents.models import Document
+from muniment.documents.queries import document as one_document
 from muniment.documents.queries import document_counts, readable_version, visible_documents
 from muniment.documents.queries import page as version_page
 from muniment.documents.viewer import Cited, show_page
@@ -34,6 +36,8 @@ from muniment.tenancy.models import Library
 from muniment.tenancy.queries import readable_libraries, tenant_of
 
 PAGE = 30
+# Rows of a list that stands on somebody else's page.
+PART = 10
 
 
 class RenameForm(forms.Form):
@@ -164,8 +168,12 @@ def stop(request: HttpRequest, turn_id: UUID) -> HttpResponse:
 @require_POST
 def rate(request: HttpRequest, turn_id: UUID) -> HttpResponse:
     scope = scope_of_request(request)
-    value = {"up": 1, "down": -1}.get(request.POST.get("rating", ""), 0)
-    feedback = services.rate(scope, turn_id, value, request.POST.get("reason", ""))
+    rating, reason = request.POST.get("rating", ""), request.POST.get("reason", "")
+    if rating == "private":
+        feedback = services.keep_rating_private(scope, turn_id)
+    else:
+        value = {"up": 1, "down": -1}.get(rating, 0)
+        feedback = services.rate(scope, turn_id, value, reason, shared=bool(request.POST.get("share")))
     if not getattr(request, "htmx", False):
         return redirect("conversation", feedback.turn.conversation_id)
     context = {"turn": shown.turn(scope, queries.turn(scope, turn_id))}
@@ -199,6 +207,41 @@ def receipt(request: HttpRequest, turn_id: UUID) -> HttpResponse:
     back = f"{reverse('conversation', args=[row.conversation_id])}#turn-{row.id}"
     context = {"receipt": shown_receipt(scope, row), "back_url": back}
     return render(request, "conversations/receipt.html", context)
+
+
+@require_GET
+def export(request: HttpRequest, turn_id: UUID, format: str) -> HttpResponse:
+    """An answer with its sources as a file: always a download, never shown by the browser in our name."""
+    scope = scope_of_request(request)
+    row = queries.turn(scope, turn_id)
+    file = exports.export(scope, row, format)
+    services.record_exported(scope, row, format, file.sha256, file.label)
+    response = HttpResponse(file.content, content_type=file.content_type)
+    response.headers["Content-Disposition"] = str(content_disposition_header(True, file.name))
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+@require_GET
+def document_answers(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """One's own answers that cite a document, and for who curates it how many others there are."""
+    scope = scope_of_request(request)
+    row = one_document(scope, document_id)
+    others = queries.answers_of_others(scope, row)
+    services.record_answers_viewed(scope, row, counted=others is not None)
+    part = wants_part(request)
+    answers = Paginator(queries.answers_citing(scope, row), PART if part else PAGE)
+    page: Any = answers.get_page(request.GET.get("page"))
+    page.object_list = [shown.citing(turn) for turn in page.object_list]
+    context = {
+        "document": {"name": row.name, "url": reverse("document", args=[row.id])},
+        "answers": page,
+        "others": others,
+        "all_url": reverse("document-answers", args=[row.id]) if part and page.has_next() else "",
+    }
+    template = "conversations/_citing.html" if part else "conversations/citing.html"
+    return render(request, template, context)
 
 
 def _citation(row: Turn, seen: queries.SeenSource, opened: list[queries.SeenSource]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from muniment.documents.models import IN_WORK, Document, Page, Passage, Upload, 
 from muniment.jobs.models import Kind
 from muniment.jobs.queries import places_in_queue
 from muniment.pages.errors import NotFound
-from muniment.scope import Scope
+from muniment.scope import Label, Scope
 from muniment.tenancy.models import Library
 
 READABLE = (VersionState.PUBLISHED, VersionState.SUPERSEDED)
@@ -33,6 +33,16 @@ def visible_documents(scope: Scope) -> QuerySet[Document]:
         label__lte=scope.clearance,
         deleted_at=None,
     )
+
+
+def highest_label(scope: Scope, documents: Collection[UUID]) -> int:
+    """How secret a text made of these documents is, whether or not this person may read each of them.
+
+    A label above one's clearance tells that there is such a document, and nothing else of it.
+    """
+    rows = Document.objects.filter(tenant=scope.tenant, pk__in=documents)
+    labels = list(rows.values_list("label", flat=True))
+    return max(labels) if labels and len(labels) == len(documents) else Label.SECRET
 
 
 def document(scope: Scope, document: UUID) -> Document:
@@ -161,6 +171,18 @@ def text_of(version: Version, start: int, end: int) -> str:
     if at < end:
         parts.append("\n" * (end - at))
     return "".join(parts)
+
+
+def passages_around(passages: Iterable[Passage], distance: int = 2) -> list[Passage]:
+    """What stands within `distance` before and after, but these themselves, in one query. Whoever may read
+    a passage may read what is beside it."""
+    among = Q(pk__in=[])
+    rows = list(passages)
+    for row in rows:
+        near = row.ordinal - distance, row.ordinal + distance
+        among |= Q(version=row.version_id, cut=row.cut, ordinal__range=near)
+    found = Passage.objects.filter(among).exclude(pk__in=[row.pk for row in rows])
+    return list(found.select_related("version__document").order_by("version", "ordinal"))
 
 
 def published_passages(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Passage]:

@@ -209,6 +209,7 @@ def _versions(scope: Scope, version: Version) -> dict[str, Any]:
     may_add = document.library_id in scope.contributes
     return {
         "versions": len(versions),
+        "answers_url": reverse("document-answers", args=[document.id]),
         "versions_list": listed,
         "replace": replace if may_add else None,
         "change": _change(scope, version),

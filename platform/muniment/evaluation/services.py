@@ -86,6 +86,23 @@ def keep_turn(scope: Scope, turn_id: UUID) -> list[Case]:
 
 
 @transaction.atomic
+def keep_shared_turn(scope: Scope, turn_id: UUID) -> list[Case]:
+    """Make the question of an answer that was not right a case of each library that it was made of."""
+    turn = queries.shared_turn(scope, turn_id)
+    kept = queries.cases_of_turn(scope, turn.id)
+    libraries = [library for library in queries.libraries_of(scope, turn) if library not in kept]
+    if not libraries:
+        raise Conflict(_("This question is among the kept ones already."))
+    return [add_case(scope, library, turn.question, turn=turn.id) for library in libraries]
+
+
+def record_feedback_viewed(scope: Scope, turns: Iterable[UUID]) -> None:
+    """That a curator looked at these answers of others; written before they leave."""
+    with transaction.atomic():
+        record(scope, actions.FEEDBACK_VIEWED, details={"turns": list(turns)})
+
+
+@transaction.atomic
 def remove_case(scope: Scope, case_id: UUID) -> UUID:
     """Forget a kept question; gives its library. What earlier runs found stays with them."""
     case = queries.case(scope, case_id)

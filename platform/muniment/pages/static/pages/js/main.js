@@ -7,13 +7,14 @@ import keys from "./keys.js";
 import menu from "./menu.js";
 import search from "./search.js";
 import select from "./select.js";
+import suggest from "./suggest.js";
 import toast, { sentenceOf, showToast } from "./toast.js";
 import turn from "./turn.js";
 import upload from "./upload.js";
 import viewer from "./viewer.js";
 import work from "./work.js";
 
-const modules = { composer, copy, keys, menu, search, select, toast, turn, upload, viewer, work };
+const modules = { composer, copy, keys, menu, search, select, suggest, toast, turn, upload, viewer, work };
 const attached = new WeakSet();
 
 /** Attaches what lies in `root`, `root` itself included; each element once. */
