@@ -30,7 +30,7 @@ TIMES = 5
 QUESTIONS = [
     "How many days of annual leave does everybody have?",
     "Within which time is an incident of level 2 reported?",
-    "Who pays for a taxi at night?",
+    "How long are reports kept?",
     "What does the person on call do when the pump stops?",
     "How long must a password be?",
     "When does the safety committee meet?",

@@ -25,7 +25,7 @@ from muniment.evaluation.models import Case, Result, Run, RunState
 from muniment.folders.models import File, Folder
 from muniment.jobs import services as jobs
 from muniment.jobs.models import Job, Kind, State
-from muniment.registry.models import Check, Engine, Report
+from muniment.registry.models import Calibration, Check, Engine, Report
 from muniment.scope import Label, Origin, Role, Scope
 from muniment.tenancy import services as tenancy
 from muniment.tenancy.models import Level, Library, Tenant
@@ -147,6 +147,7 @@ def _of_the_machine(admin: Person) -> None:
     Engine.objects.create(model="old", facts={"threads": 2})
     Check.objects.create(name="disk", state=Check.State.OK, sentence="Fine.", place=1, at=timezone.now())
     Report.objects.create(name="sovereignty", at=timezone.now(), body={})
+    Calibration.objects.create(pk="ab" * 32, weights={"version": 1}, measured={}, at=timezone.now())
     record_alone(
         Scope(tenant=SITE, origin=Origin(kind="person", ip="192.0.2.7")),
         actions.SIGN_IN_FAILED,

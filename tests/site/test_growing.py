@@ -150,7 +150,7 @@ def goes_on(client: httpx.Client, turn: str, heard: list[tuple[str, str]]) -> No
 
 
 def test_a_stream_begun_at_one_web_goes_on_at_the_other(two: Two) -> None:
-    turn = two.ask(two.first, "Who pays for a taxi at night?")
+    turn = two.ask(two.first, "How long are reports kept?")
     heard = []
     with closing(told(two.first, turn)) as events:
         for event in events:
