@@ -79,6 +79,7 @@ class OpenAIEngine:
             reranker=embedder.get("reranker", ""),
             reranker_sha256=embedder.get("reranker_sha256", ""),
             rerank_ms=embedder.get("rerank_ms", 0.0),
+            template_sha256=props.get("template_sha256", ""),
         )
 
     def tokenize(self, texts: Sequence[str]) -> list[int]:
