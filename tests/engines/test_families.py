@@ -87,6 +87,15 @@ def test_its_template_is_rendered_and_no_document_can_end_a_turn(
         assert model.prompt(spoiled).count(mark) == prompt.count(mark)
 
 
+def test_one_that_thinks_is_told_that_it_has(family: Family, model: LanguageModel) -> None:
+    ends = {"qwen3": "<|im_start|>assistant\n<think>\n\n</think>\n\n"}
+    ends["gpt-oss"] = "<|start|>assistant<|channel|>final<|message|>"
+    assert bool(model.thoughts) == (family.name in ends)
+    if end := ends.get(family.name):
+        prompt = model.prompt(CONVERSATION)
+        assert prompt[-len(model.tokenize(end, special=True)) :] == model.tokenize(end, special=True)
+
+
 def test_it_writes_the_same_whatever_pieces_a_prompt_is_read_in(model: LanguageModel) -> None:
     prompt = model.prompt(CONVERSATION[:2])
     assert len(prompt) > made_families.HEAD, "longer than a sliding window"

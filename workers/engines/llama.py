@@ -19,6 +19,7 @@ from workers.engines.errors import EvaluationAborted, EvaluationFailed, ModelUnu
 from workers.engines.gguf_header import Header
 from workers.engines.gguf_parts import read_model
 from workers.engines.sequences import Part
+from workers.engines.thinking import end_of_prompt, marks_of
 
 # One `llama_decode` takes at most this many tokens.
 MAX_BATCH = 512
@@ -52,7 +53,8 @@ class LanguageModel:
     """A loaded model with one context.
 
     Raises ModelUnusable when the file is missing or its header is not admissible, and when its chat template
-    cannot be used. `template_sha256` is that of the template's text.
+    cannot be used. `template_sha256` is that of the template's text, `thoughts` the marks around what it
+    writes for itself.
     """
 
     def __init__(self, path: Path, options: ContextOptions) -> None:
@@ -64,6 +66,7 @@ class LanguageModel:
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
         self.context_tokens = min(options.tokens, llama_cpp.llama_model_n_ctx_train(self.model))
         self._template = self._chat_template(header.template)
+        self.thoughts = marks_of(header.template)
         self._guarded = self._guard(header.template)
         # A C string: empty, or not when the batch in work shall end.
         self._abort = ctypes.create_string_buffer(2)
@@ -162,10 +165,14 @@ class LanguageModel:
 
         The template is rendered around markers and only its own text may contain control tokens:
         a document that quotes `<|im_end|>` cannot end its message. Raises TemplateFailed when the
-        template refuses the order of roles.
+        template refuses the order of roles. A model that thinks is told that it has.
         """
         tokens: list[int] = []
-        for part in self._template.render([message["role"] for message in messages]):
+        parts = self._template.render([message["role"] for message in messages])
+        if self.thoughts:
+            last = parts.pop() if parts and isinstance(parts[-1], str) else ""
+            parts.append(f"{last}{end_of_prompt(self.thoughts, str(last))}")
+        for part in parts:
             if isinstance(part, int):
                 tokens += self.tokenize(messages[part]["content"])
             else:
