@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -134,6 +134,19 @@ def test_another_model_or_engine_is_said_whatever_the_answer(scope: Scope) -> No
     found = replayed(scope, turn, Machine(facts_now=other))
     assert found.verdict == "environment"
     assert [sentence.split()[1] for sentence in found.sentences] == ["model", "engine"]
+
+
+def test_another_chat_template_is_said_where_the_receipt_knows_its_own(scope: Scope) -> None:
+    receipt = receipt_of(scope, answered(scope).id)
+    machine = Machine(facts_now=replace(FACTS, template_sha256="12" * 32))
+    assert receipts.replay(scope, cast(Engine, machine), receipt).verdict == "identical", (
+        "of an earlier release"
+    )
+    receipt["template_sha256"] = "12" * 32
+    assert receipts.replay(scope, cast(Engine, machine), receipt).verdict == "identical"
+    receipt["template_sha256"] = "34" * 32
+    found = receipts.replay(scope, cast(Engine, machine), receipt)
+    assert found.sentences == [f"The chat template is another: {'34' * 32} then, {'12' * 32} now."]
 
 
 def test_a_renamed_document_makes_another_prompt(scope: Scope) -> None:

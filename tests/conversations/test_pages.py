@@ -331,6 +331,7 @@ def test_a_receipt_names_what_made_the_answer(page: Client, answered: Turn) -> N
     passage = Passage.objects.get(version__document__name="incidents.pdf", page=1)
     made = {
         "llm_sha256": "ab" * 32,
+        "template_sha256": "cd" * 32,
         "params": {"temperature": 0, "seed": 0, "n_ctx": 2048, "backend": "llama.cpp 1"},
         "passages": [{"rank": 1, "chunk_sha256": passage.sha256, "start": 0, "end": 40}],
     }
@@ -338,7 +339,7 @@ def test_a_receipt_names_what_made_the_answer(page: Client, answered: Turn) -> N
     url = reverse("turn-receipt", args=[answered.id])
     assert f'href="{url}"' in conversation_page(page, answered)
     html = words(page.get(url))
-    for told in ("ab" * 32, "llama.cpp 1", "incidents.pdf", passage.sha256, "characters 0 to 40"):
+    for told in ("ab" * 32, "cd" * 32, "llama.cpp 1", "incidents.pdf", passage.sha256, "characters 0 to 40"):
         assert told in html
     assert Turn.objects.get().receipt["prompt_commit"] in html
     assert AuditEvent.objects.filter(action="conversation.viewed").count() == 2

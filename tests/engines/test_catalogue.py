@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from workers.engines import carriers, catalogue, own_models
+from workers.engines import carriers, catalogue
 from workers.engines.catalogue import Hub, Kind, Model, ModelFile, Wheels
-from workers.engines.errors import CarrierFailed, DiskFull, ModelDamaged, ModelMissing, NotAModel
+from workers.engines.errors import CarrierFailed, DiskFull, ModelDamaged, ModelMissing
 from workers.engines.progress import bytes_below
 
 BODY = b"GGUF" + bytes(range(256)) * 800
@@ -291,25 +291,6 @@ def test_an_embedder_is_a_folder_with_a_hash_for_each_file(
 def test_a_file_is_recognised_by_its_hash_whatever_its_name(tiny: Model, tmp_path: Path) -> None:
     (tmp_path / "download (3).bin").write_bytes(BODY)
     assert carriers.recognise(tmp_path / "download (3).bin") == tiny
-
-
-def test_ones_own_model_is_described_entered_and_installed(tmp_path: Path, models_dir: Path) -> None:
-    own = tmp_path / "ours.gguf"
-    own.write_bytes(BODY + b"ours")
-    assert carriers.recognise(own) is None
-    entry = own_models.describe(own, name="ours", family="llama", licence="Ours é", context=512)
-    own_models.enter(entry)
-    carriers.add(own, entry)
-    assert catalogue.path_of("ours").read_bytes() == BODY + b"ours"
-    assert catalogue.model("ours").licence == "Ours é"
-
-
-@pytest.mark.parametrize("name", ["../evil", "Big", "", "a b"])
-def test_ones_own_model_needs_a_plain_name(tmp_path: Path, name: str) -> None:
-    own = tmp_path / "ours.gguf"
-    own.write_bytes(BODY)
-    with pytest.raises(NotAModel):
-        own_models.describe(own, name=name, family="x", licence="x", context=1)
 
 
 def test_the_shipped_catalogue_is_sound() -> None:

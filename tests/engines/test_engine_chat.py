@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from tests.engines.engine_process import CONTEXT, EngineProcess, long_text, says
 from workers.engines import Finished, Token, generator
 from workers.engines.engine import OpenAIEngine
+from workers.engines.gguf_header import read_header
 from workers.engines.llama import ContextOptions, LanguageModel
 from workers.engines.text_assembler import TextAssembler
 
@@ -165,9 +167,11 @@ def test_texts_are_counted_by_the_models_own_tokenizer(engine: OpenAIEngine, pla
     assert engine.tokenize(texts) == [len(plain.tokenize(text.encode(), False, False)) for text in texts]
 
 
-def test_facts_say_what_runs(engine: OpenAIEngine) -> None:
+def test_facts_say_what_runs(engine: OpenAIEngine, language_file: Path) -> None:
     facts = engine.facts()
     assert (facts.model, facts.model_sha256, facts.context) == ("small", "a" * 64, CONTEXT)
+    template = read_header(language_file).template
+    assert facts.template_sha256 == hashlib.sha256(template.encode()).hexdigest()
     assert (facts.embedder, facts.embedder_sha256) == ("mini", "b" * 64)
     assert (facts.dimension, facts.max_tokens) == (384, 256)
     assert "llama-cpp-python 0." in facts.build

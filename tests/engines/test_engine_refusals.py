@@ -131,7 +131,10 @@ def test_a_truncated_model_stops_the_start_with_a_sentence(
     cut.write_bytes(language_file.read_bytes()[: language_file.stat().st_size // 2])
     code, said = _started("--uds", tmp_path / "e.sock", "--model", cut, *_without_model(engine_parts))
     assert code == 3
-    assert said.startswith("The model file is damaged or incomplete") and said.count("\n") == 1
+    assert (
+        said.startswith("The model file is damaged or incomplete (the end of it is missing)")
+        and said.count("\n") == 1
+    )
 
 
 @pytest.mark.parametrize(

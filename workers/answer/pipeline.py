@@ -356,6 +356,7 @@ def _receipt(
     return {
         "embed_model_sha256": found.generation.embedder_sha256,
         "llm_sha256": facts.model_sha256,
+        "template_sha256": facts.template_sha256,
         "index_generation": found.generation.number,
         "rerank_model_sha256": found.reranker_sha256,
         "params": {

@@ -115,8 +115,11 @@ def _other_environment(receipt: Mapping[str, Any], facts: EngineFacts) -> list[s
         "context": (params["n_ctx"], facts.context),
         "prompt": (params["prompt_version"], version),
     }
+    # Receipts of earlier releases do not have it.
+    if then := receipt.get("template_sha256"):
+        pairs["chat template"] = (then, facts.template_sha256)
     other = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    return [f"The {name} is another: {then} then, {now} now." for name, (then, now) in other.items()]
+    return [f"The {name} is another: {was} then, {now} now." for name, (was, now) in other.items()]
 
 
 def _again(

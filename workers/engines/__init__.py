@@ -128,7 +128,7 @@ class PassageIndex(Protocol):
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What runs: names, hashes of the weights, sizes in tokens.
+    """What runs: names, hashes of the weights and of the chat template, sizes in tokens.
 
     `rerank_ms` is what the cross-encoder, if there is one, takes for a passage of usual length. Without
     `exact_counts` the tokens of texts and prompts are estimated, rather too many.
@@ -146,6 +146,7 @@ class EngineFacts:
     reranker_sha256: str = ""
     rerank_ms: float = 0.0
     exact_counts: bool = True
+    template_sha256: str = ""
 
 
 @dataclass(frozen=True)

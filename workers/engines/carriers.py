@@ -24,7 +24,8 @@ from django.conf import settings
 
 from workers.engines import catalogue
 from workers.engines.catalogue import Kind, Model, ModelFile, Wheels
-from workers.engines.errors import CarrierFailed, DiskFull, ModelDamaged
+from workers.engines.errors import CarrierFailed, DiskFull, ModelDamaged, NotAModel
+from workers.engines.gguf_parts import parts_of
 from workers.engines.progress import Progress, bytes_below
 
 HUB_SCRIPT = Path(__file__).with_name("hub.py")
@@ -72,11 +73,14 @@ def add(source: Path, entry: Model) -> Path:
 
 
 def recognise(source: Path) -> Model | None:
-    """The catalogue's entry that a file or folder is, by hash; None when it is none of them."""
-    if source.is_file():
-        digest = catalogue.sha256_of(source)
+    """The catalogue's entry that a file or folder is, by hash; None when it is none of them.
+
+    Raises NotAModel where parts of a model are missing.
+    """
+    if parts := parts_of(source):
+        digests = [catalogue.sha256_of(part) for part in parts]
         matches = (entry for entry in catalogue.models() if entry.kind is Kind.LANGUAGE)
-        return next((entry for entry in matches if entry.sha256 == digest), None)
+        return next((one for one in matches if [file.sha256 for file in one.files] == digests), None)
     for entry in catalogue.models():
         if entry.is_folder and _holds(source, entry):
             return entry
@@ -144,7 +148,12 @@ def _bring(entry: Model, name: str, parts: Path, folder: Path | None) -> None:
         shutil.rmtree(work)
         shutil.rmtree(ready)
         raise CarrierFailed(f"what it brought was refused and removed. {problem}") from problem
-    _put(place, entry.place)
+    if entry.is_folder:
+        _put(place, entry.place)
+        return
+    # The first one last: while it is missing, so is the model.
+    for file in reversed(entry.files):
+        _put(entry.file_in(place, file), entry.file_in(entry.place, file))
 
 
 def _put(ready: Path, place: Path) -> None:
@@ -162,10 +171,8 @@ def _put(ready: Path, place: Path) -> None:
 def from_folder(entry: Model, work: Path, ready: Path, source: Path | None) -> None:
     if source is None:
         raise CarrierFailed("no folder was named (--folder or MUNIMENT_MODEL_FOLDER)")
-    for file in entry.files:
-        places = [source / file.path, source / entry.name / file.path]
-        if source.is_file() and entry.kind is Kind.LANGUAGE:
-            places = [source]
+    for at, file in enumerate(entry.files):
+        places = [source / file.path, source / entry.name / file.path, *_parts(entry, source)[at : at + 1]]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
             raise CarrierFailed(f"{file.path} is not there")
@@ -173,6 +180,19 @@ def from_folder(entry: Model, work: Path, ready: Path, source: Path | None) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         with found.open("rb") as origin, target.open("wb") as copy:
             shutil.copyfileobj(origin, copy, catalogue.PIECE)
+
+
+def _parts(entry: Model, source: Path) -> list[Path]:
+    """A language model's files in their order, whatever they are called there."""
+    if entry.kind is not Kind.LANGUAGE:
+        return []
+    try:
+        parts = parts_of(source)
+    except NotAModel:
+        return []
+    # In a folder another model may lie: it is not worth copying.
+    sizes = [part.stat().st_size for part in parts] if source.is_dir() else [f.bytes for f in entry.files]
+    return parts if sizes == [file.bytes for file in entry.files] else []
 
 
 def from_hub(entry: Model, work: Path, ready: Path, source: Path | None) -> None:

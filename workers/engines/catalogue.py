@@ -1,8 +1,8 @@
 """The models Muniment knows, where they lie, and whether the bytes there are the publisher's.
 
 `models.toml` beside this file is the catalogue; an administrator's own models are listed in
-`models.toml` of the models folder. A language model is a file, an embedder or a cross-encoder
-(`reranker`) a folder of files.
+`models.toml` of the models folder. A language model is a file, or its parts side by side; an embedder or a
+cross-encoder (`reranker`) is a folder of files.
 Nothing here fetches: that is `carriers`, which only the command `models` imports.
 """
 
@@ -86,21 +86,22 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """The file's hash; of a folder the hash over its sorted lines `sha256  path`."""
-        if not self.is_folder:
+        """The file's hash; of several files the hash over their sorted lines `sha256  path`."""
+        if len(self.files) == 1 and not self.is_folder:
             return self.files[0].sha256
         lines = sorted(f"{file.sha256}  {file.path}\n" for file in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def place(self) -> Path:
-        """Where it lies when it is there: a file, or the folder of an embedder or a cross-encoder."""
+        """Where it lies when it is there: a file (the first of a language model in parts), or the folder
+        of an embedder or a cross-encoder."""
         folder = Path(settings.MODELS_DIR)
         return folder / (self.name if self.is_folder else self.files[0].path)
 
     def file_in(self, place: Path, file: ModelFile) -> Path:
         """The path of one of its files when the model lies at `place`."""
-        return place / file.path if self.is_folder else place
+        return place / file.path if self.is_folder else place.with_name(PurePosixPath(file.path).name)
 
 
 def models() -> list[Model]:

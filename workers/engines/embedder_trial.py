@@ -7,7 +7,6 @@ the engine is before anything of the folder is opened. Exit code 3 with a senten
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from muniment import switches
 from workers import walls
+from workers.engines import children
 from workers.engines.errors import ModelUnusable, NotAModel
 
 UNUSABLE = 3
@@ -46,12 +46,14 @@ def try_embedder(folder: Path) -> Tried:
 
 def said_of(module: str, folder: Path) -> dict[str, Any]:
     """What the module's process prints of the folder. Raises ValueError where that is nothing."""
-    command = [sys.executable, "-m", module, str(folder.resolve())]
-    checkout = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(checkout / "platform"), str(checkout)))}
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            children.command(module, folder),
+            env=children.environment(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ValueError("it does not come to an end") from error

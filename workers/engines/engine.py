@@ -43,6 +43,7 @@ class OpenAIEngine:
             reranker=props["reranker"],
             reranker_sha256=props["reranker_sha256"],
             rerank_ms=props["rerank_ms"],
+            template_sha256=props["template_sha256"],
         )
 
     def tokenize(self, texts: Sequence[str]) -> list[int]:

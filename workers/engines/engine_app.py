@@ -206,8 +206,8 @@ def _unless_failed(done: Done) -> None:
 async def _prompt(model: LanguageModel, messages: list[dict[str, str]]) -> list[int]:
     try:
         return await asyncio.to_thread(model.prompt, messages)
-    except ValueError:
-        raise BadParameter("The model's chat template does not take these messages.", "messages") from None
+    except ValueError as error:
+        raise BadParameter(str(error), "messages") from None
 
 
 def _task(model: LanguageModel, parameters: ChatParameters, prompt: list[int], tenant: str) -> Task:
@@ -310,6 +310,7 @@ async def props(parts: Parts, request: Request) -> Response:
             "server": "muniment",
             "model": parts.options.model_name if parts.model else "",
             "model_sha256": parts.options.model_sha256 if parts.model else "",
+            "template_sha256": parts.model.template_sha256 if parts.model else "",
             "n_ctx": parts.model.context_tokens if parts.model else 0,
             "embedder": parts.options.embedder_name,
             "embedder_sha256": parts.options.embedder_sha256,

@@ -174,7 +174,8 @@ class Generator(threading.Thread):
         if held is None:
             self._held_up = task
             return False
-        self._running.append(Running(task, held, len(held.tokens), TextAssembler(task.stop)))
+        text = TextAssembler(task.stop, self._model.thoughts)
+        self._running.append(Running(task, held, len(held.tokens), text))
         _tell(task, Started(len(task.prompt), len(held.tokens)))
         return True
 

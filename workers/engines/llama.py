@@ -7,16 +7,19 @@ thread, and so may `abort`. Everything that evaluates belongs to the one thread 
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import llama_cpp
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-from workers.engines.errors import EvaluationAborted, EvaluationFailed, ModelUnusable
+from workers.engines.chat_template import ChatTemplate, TemplateFailed
+from workers.engines.errors import EvaluationAborted, EvaluationFailed, ModelUnusable, NotAModel
+from workers.engines.gguf_header import Header
+from workers.engines.gguf_parts import read_model
 from workers.engines.sequences import Part
+from workers.engines.thinking import end_of_prompt, marks_of
 
 # One `llama_decode` takes at most this many tokens.
 MAX_BATCH = 512
@@ -49,16 +52,22 @@ def _drop_log(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
 class LanguageModel:
     """A loaded model with one context.
 
-    Raises ModelUnusable when the file is missing, cut short, no GGUF, or has no chat template.
+    Raises ModelUnusable when the file is missing or its header is not admissible, and when its chat template
+    cannot be used. `template_sha256` is that of the template's text, `thoughts` the marks around what it
+    writes for itself.
     """
 
     def __init__(self, path: Path, options: ContextOptions) -> None:
         llama_cpp.llama_log_set(_drop_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
+        header = _header(path)
+        self.template_sha256 = header.template_sha256
         self.model = _open(path)
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
         self.context_tokens = min(options.tokens, llama_cpp.llama_model_n_ctx_train(self.model))
-        self._formatter = self._chat_formatter()
+        self._template = self._chat_template(header.template)
+        self.thoughts = marks_of(header.template)
+        self._guarded = self._guard(header.template)
         # A C string: empty, or not when the batch in work shall end.
         self._abort = ctypes.create_string_buffer(2)
         self.context = self._new_context(options)
@@ -102,23 +111,47 @@ class LanguageModel:
             )
         return context
 
-    def _chat_formatter(self) -> Jinja2ChatFormatter:
-        template = llama_cpp.llama_model_chat_template(self.model, None)
-        if not template:
-            raise ModelUnusable(
-                "The model file has no chat template: it is a base model. Choose an instruction-tuned one."
-            )
-        return Jinja2ChatFormatter(
-            template=template.decode(),
-            bos_token=self._token_text(llama_cpp.llama_vocab_bos(self.vocab)),
-            eos_token=self._token_text(llama_cpp.llama_vocab_eos(self.vocab)),
+    def _chat_template(self, text: str) -> ChatTemplate:
+        template = ChatTemplate(
+            text,
+            begins=self._token_text(llama_cpp.llama_vocab_bos(self.vocab)),
+            ends=self._token_text(llama_cpp.llama_vocab_eos(self.vocab)),
         )
+        try:
+            template.require_usable()
+        except TemplateFailed as error:
+            raise ModelUnusable(str(error)) from None
+        return template
+
+    def _guard(self, template: str) -> re.Pattern[str] | None:
+        """Matches the words of the template that llama.cpp makes a token of wherever they stand."""
+        count = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        everywhere = (
+            self._token_text(token)
+            for token in range(count)
+            if llama_cpp.llama_vocab_get_attr(self.vocab, token) & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
+        )
+        words = {word for word in everywhere if len(word) > 1 and not word.isspace() and word in template}
+        return re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True))) if words else None
 
     def _token_text(self, token: int) -> str:
-        return "" if token < 0 else llama_cpp.llama_vocab_get_text(self.vocab, token).decode()
+        return "" if token < 0 else llama_cpp.llama_vocab_get_text(self.vocab, token).decode(errors="replace")
 
     def tokenize(self, text: str, special: bool = False) -> list[int]:
-        """Tokens of a text. Only with `special` do strings like `<|im_end|>` become control tokens."""
+        """Tokens of a text. Only with `special` do strings like `<|im_end|>` become control tokens.
+
+        Some families' marks of a turn are no control tokens for llama.cpp: in a text they are taken apart.
+        """
+        if special or not self._guarded:
+            return self._tokenize(text, special)
+        tokens, at = list[int](), 0
+        for found in self._guarded.finditer(text):
+            # The word's first sign still belongs to what is before it, and the rest is no mark any more.
+            tokens += self._tokenize(text[at : found.start() + 1], False)
+            at = found.start() + 1
+        return tokens + self._tokenize(text[at:], False)
+
+    def _tokenize(self, text: str, special: bool) -> list[int]:
         data = text.encode("utf-8", "replace")
         room = len(data) + 2
         tokens = (llama_cpp.llama_token * room)()
@@ -131,17 +164,19 @@ class LanguageModel:
         """Tokens of a conversation after the model's chat template, ready for the answer.
 
         The template is rendered around markers and only its own text may contain control tokens:
-        a document that quotes `<|im_end|>` cannot end its message. Raises ValueError when the
-        template refuses the order of roles.
+        a document that quotes `<|im_end|>` cannot end its message. Raises TemplateFailed when the
+        template refuses the order of roles. A model that thinks is told that it has.
         """
-        marked: list[Any] = [
-            {"role": message["role"], "content": f"\ue000{n}\ue000"} for n, message in enumerate(messages)
-        ]
-        rendered = self._formatter(messages=marked).prompt
         tokens: list[int] = []
-        for n, part in enumerate(rendered.split("\ue000")):
-            # Every second part is a marker's number.
-            tokens += self.tokenize(messages[int(part)]["content"]) if n % 2 else self.tokenize(part, True)
+        parts = self._template.render([message["role"] for message in messages])
+        if self.thoughts:
+            last = parts.pop() if parts and isinstance(parts[-1], str) else ""
+            parts.append(f"{last}{end_of_prompt(self.thoughts, str(last))}")
+        for part in parts:
+            if isinstance(part, int):
+                tokens += self.tokenize(messages[part]["content"])
+            else:
+                tokens += self.tokenize(part, True)
         return tokens
 
     def piece(self, token: int) -> bytes:
@@ -196,19 +231,22 @@ class LanguageModel:
         self._abort.value = b"1"
 
 
-def _open(path: Path) -> llama_cpp.llama_model_p:
+def _header(path: Path) -> Header:
+    """Read before llama.cpp opens the file. Raises ModelUnusable."""
     try:
-        with path.open("rb") as file:
-            magic = file.read(4)
+        return read_model(path)
     except OSError:
         raise ModelUnusable("The model file is missing or cannot be read. Fetch it again.") from None
-    if magic != b"GGUF":
-        raise ModelUnusable("The model file is not a GGUF file. Fetch it again.")
+    except NotAModel as error:
+        raise ModelUnusable(str(error)) from None
+
+
+def _open(path: Path) -> llama_cpp.llama_model_p:
     params = llama_cpp.llama_model_default_params()
     model: llama_cpp.llama_model_p | None = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelUnusable(
-            "The model file is damaged or incomplete, or memory is too small for it. "
-            "Fetch it again, or choose a smaller model."
+            "The model file is damaged, of a family that is not known here, or memory is too small for it. "
+            "Fetch it again, or choose another model."
         )
     return model

@@ -4,49 +4,66 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
 
 from workers.engines import catalogue, embedder_folder, reranker_folder
 from workers.engines.catalogue import Kind, Model, ModelFile
+from workers.engines.chat_template import ChatTemplate, TemplateFailed
 from workers.engines.embedder_trial import try_embedder
 from workers.engines.errors import NotAModel
+from workers.engines.gguf_header import Header
+from workers.engines.gguf_parts import PART, part_name, parts_of
+from workers.engines.gguf_trial import try_model
 from workers.engines.reranker_trial import try_reranker
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-GGUF = b"GGUF"
 
 
 def describe(
-    source: Path, *, name: str, family: str, licence: str, context: int, role: Kind = Kind.EMBEDDER
+    source: Path,
+    *,
+    name: str,
+    licence: str,
+    family: str = "",
+    context: int = 0,
+    role: Kind = Kind.EMBEDDER,
 ) -> Model:
-    """An entry for a GGUF file, or for a folder in the layout of sentence-transformers.
+    """An entry for a GGUF file, for one in parts (their folder or one of them), or for a folder in the layout
+    of sentence-transformers.
 
+    A language model's header says family and context where they are not given; its chat template is tried.
     A folder's `role` is to embed or, as a cross-encoder, to rerank. What it reads at once and the length of
     its vectors is its own to say: it is loaded for that.
     Raises `NotAModel`.
     """
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or PART.fullmatch(f"{name}.gguf"):
         raise NotAModel("A model's name has small letters, digits, dots, dashes and underscores only.")
     if any(entry.name == name for entry in catalogue.models()):
         raise NotAModel(f"The catalogue has another model {name!r}: choose another name.")
-    if source.is_dir():
+    parts = parts_of(source)
+    title = name
+    if parts:
+        header = _language_model(parts)
+        kind, dimension = Kind.LANGUAGE, 0
+        family, context = family or header.architecture, context or header.context
+        title = f"{_plain(header.name) or name}, {header.quantisation}"
+        files = tuple(
+            _file(part, part_name(name, number, len(parts))) for number, part in enumerate(parts, start=1)
+        )
+    else:
         kind = role
         context, dimension = _reranker(source) if role is Kind.RERANKER else _embedder(source)
         files = tuple(
             _file(path, path.relative_to(source).as_posix()) for path in embedder_folder.files_of(source)
         )
-    else:
-        kind, dimension, files = Kind.LANGUAGE, 0, (_file(source, f"{name}.gguf"),)
-        with source.open("rb") as file:
-            if file.read(4) != GGUF:
-                raise NotAModel("The file is no language model in the format GGUF.")
     size = sum(file.bytes for file in files)
     return Model(
         name=name,
-        title=name,
-        family=family,
+        title=title,
+        family=family or "unknown",
         kind=kind,
         licence=licence,
         context=context,
@@ -56,6 +73,20 @@ def describe(
         note="Added here.",
         dimension=dimension,
     )
+
+
+def _language_model(parts: Sequence[Path]) -> Header:
+    header = try_model(parts)
+    try:
+        ChatTemplate(header.template).require_usable()
+    except TemplateFailed as error:
+        raise NotAModel(str(error)) from error
+    return header
+
+
+def _plain(text: str) -> str:
+    """Of a file's own words what can stand in a list."""
+    return "".join(sign for sign in text if sign.isprintable())[:80].strip()
 
 
 def _embedder(folder: Path) -> tuple[int, int]:

@@ -36,6 +36,7 @@ class RemoteEngine:
             self._own.facts(),
             model=server.model(),
             model_sha256="",
+            template_sha256="",
             context=server.context(),
             build=server.kind,
             exact_counts=server.exact,

@@ -5,19 +5,25 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
+from workers.engines.thinking import Marks, Spoken
+
 
 class TextAssembler:
-    """Turns bytes of tokens into text: whole characters only, nothing from a stop string on."""
+    """Turns bytes of tokens into text: whole characters only, no thoughts, nothing from a stop string on."""
 
-    def __init__(self, stop: Sequence[str] = ()) -> None:
+    def __init__(self, stop: Sequence[str] = (), thoughts: Marks | None = None) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._spoken = Spoken(thoughts)
         self._stop = stop
         self._held = ""
         self.stopped = False
 
     def add(self, data: bytes) -> str:
         """Text that is certain now. What might become a stop string is held back."""
-        self._held += self._decoder.decode(data)
+        return self._ready(self._spoken.add(self._decoder.decode(data)))
+
+    def _ready(self, spoken: str) -> str:
+        self._held += spoken
         found = [at for s in self._stop if (at := self._held.find(s)) >= 0]
         if found:
             self.stopped = True
@@ -29,7 +35,8 @@ class TextAssembler:
 
     def rest(self) -> str:
         """What was held back when no stop string came. An unfinished character is dropped."""
-        text, self._held = self._held, ""
+        text = self._ready(self._spoken.rest())
+        text, self._held = text + self._held, ""
         return text
 
     def _overlap(self, stop: str) -> int:

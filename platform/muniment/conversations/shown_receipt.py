@@ -87,6 +87,7 @@ def _made(receipt: dict[str, Any]) -> list[Fact]:
     facts = [
         Fact(_("Model"), receipt["model"]),
         Fact(_("Model file (SHA-256)"), receipt.get("llm_sha256", ""), code=True),
+        Fact(_("Chat template (SHA-256)"), receipt.get("template_sha256", ""), code=True),
         Fact(_("Engine"), str(params.get("backend", "")), code=True),
         Fact(_("Context, in tokens"), str(params.get("n_ctx", ""))),
         Fact(_("Temperature and seed"), f"{params['temperature']} / {params['seed']}" if params else ""),

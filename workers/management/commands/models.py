@@ -41,11 +41,13 @@ class Command(BaseCommand):
         get.add_argument("--folder", type=Path, help="a file or folder that holds the model's files")
         get.add_argument("--carriers", help=f"their order, default {settings.MODEL_CARRIERS}")
         add = actions.add_parser(
-            "add", help="add a model from a file, or from a folder an embedder or a cross-encoder"
+            "add",
+            help="add a language model from its GGUF file, or from the folder or the first file of its "
+            "parts; or from a folder an embedder or a cross-encoder",
         )
         add.add_argument("file", type=Path)
         add.add_argument("--name", help="for a model that the catalogue does not have")
-        add.add_argument("--family", default="unknown")
+        add.add_argument("--family", default="", help="default: what a language model's file says")
         add.add_argument("--licence", help="required with --name: who may use it for what")
         add.add_argument(
             "--role",
@@ -54,7 +56,12 @@ class Command(BaseCommand):
             default=Kind.EMBEDDER,
             help="what a folder is for: embedder, or reranker for a cross-encoder that sorts what was found",
         )
-        add.add_argument("--context", type=int, default=8192, help="tokens that a language model can read")
+        add.add_argument(
+            "--context",
+            type=int,
+            default=0,
+            help="tokens that a language model can read; default: what its file says",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
