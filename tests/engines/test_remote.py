@@ -72,6 +72,15 @@ def test_its_answer_streams_and_what_it_thinks_before_is_left_out(
     assert "tenant" not in str(server.seen).lower()
 
 
+def test_thoughts_that_the_server_sends_as_words_are_left_out(
+    serve: Callable[..., tuple[RecordedServer, RemoteEngine]],
+) -> None:
+    said = [recorded.delta(content=text) for text in ("<thi", "nk>May?", "</think>\n\nIn", " May")]
+    stream = recorded.sse(*said, recorded.delta("stop"), recorded.USAGE)
+    _server, engine = serve({**recorded.PLAIN, "POST /v1/chat/completions": stream}, context=4096)
+    assert answer(engine)[0] == "In May"
+
+
 def test_tokens_are_counted_where_the_server_counts_them(
     serve: Callable[..., tuple[RecordedServer, RemoteEngine]],
 ) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from workers.engines import ChatEvent, Engine, EngineFacts, EngineUnavailable, Finished, PromptTooLong, Token
 from workers.engines.servers import Generation, OpenAIServer, Wanted, recognise
+from workers.engines.thinking import TAGS, Spoken
 from workers.engines.wire import TOO_LONG, Account, Streams
 
 # Words read and tokens written by a speed trial.
@@ -87,18 +88,23 @@ class RemoteEngine:
         grammar: str = "",
         stop: threading.Event | None = None,
     ) -> Iterator[ChatEvent]:
-        """As `Engine.chat`. A grammar counts where the server knows them."""
+        """As `Engine.chat`. A grammar counts where the server knows them; thoughts that it does not part from
+        the answer itself are left out."""
         server = self._server()
         context = server.context()
         if server.count_prompt(messages) + max_tokens > context:
             raise PromptTooLong(TOO_LONG)
         asked = Generation(server.model(), context, messages, max_tokens, temperature, seed, grammar)
         lines = self._streams.lines(server.chat_path, server.request(asked), {}, self._silence, stop)
-        account = Account()
+        account, spoken = Account(), Spoken(TAGS)
         with closing(lines):
             for line in lines:
-                if event := account.read(server.line(line)):
-                    yield event
+                event = account.read(server.line(line))
+                said = spoken.add(event.text) if isinstance(event, Token) else ""
+                if said:
+                    yield Token(said)
+            if said := spoken.rest():
+                yield Token(said)
             yield account.finished(cancelled=stop is not None and stop.is_set())
 
     def _server(self) -> OpenAIServer:
