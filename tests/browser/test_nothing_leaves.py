@@ -35,6 +35,7 @@ NO_PAGES = {
     *("rename-conversation", "delete-conversation", "create-person", "reset-password", "deactivate-person"),
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
+    *("export-trail", "export-manifest", "event-proof"),
     *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
 }
 
@@ -169,6 +170,7 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
         },
         "officer": {
             "desk": [at("desk")],
+            "trail-export": [at("trail-export"), at("trail-export", query="?object=%22%3E%3Cimg+src%3Dx%3E")],
             "trail": [at("trail"), at("trail", query="?who=%22%3E%3Cimg+src%3Dx%3E")],
         },
     }
