@@ -198,6 +198,7 @@ def test_no_name_and_no_free_text_is_in_any_body(
     watcher = Client()
     watcher.force_login(Person.objects.get(pk=officer.pk))
     assert watcher.get("/desk/trail", {"object": NEEDLE}).status_code == 200
+    assert watcher.get("/desk/checkpoint").status_code == 200
     taken = watcher.post(f"/desk/trail/export/file?object={NEEDLE}", {"format": "jsonl"})
     assert NEEDLE.encode() not in b"".join(taken)
 

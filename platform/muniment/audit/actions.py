@@ -169,6 +169,7 @@ TRAIL_EXPORTED = _action(
     "events sha256 size bytes format filters since until action outcome person",
     "object",
 )
+CHECKPOINT_VIEWED = _action("trail.checkpoint_viewed", _("opened the checkpoint"), _ACCESS, "size")
 EVENT_PROVED = _action("trail.event_proved", _("proved an event"), _ACCESS)
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")

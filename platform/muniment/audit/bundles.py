@@ -197,13 +197,13 @@ def proof(tenant: UUID, event: UUID) -> str:
         if leaf is None or body is None or last is None:
             raise NothingSealed("There is no such event here, or it is not sealed yet.")
         hashes = [bytes(leaf.leaf_hash) for leaves in _leaves(tenant, last.size) for leaf in leaves]
-    extra = rfc8785.dumps({"event": bytes(body).decode(), "key": str(_signer(last.note))})
+    extra = rfc8785.dumps({"event": bytes(body).decode(), "key": str(signer(last.note))})
     lines = [verifier.PROOF, f"extra {base64.b64encode(extra).decode()}", f"index {leaf.number}"]
     lines += [base64.b64encode(node).decode() for node in inclusion(leaf.number, hashes)]
     return "\n".join([*lines, "", last.note])
 
 
-def _signer(note: str) -> PublicKey:
+def signer(note: str) -> PublicKey:
     """Which of the published keys signed a checkpoint."""
     signatures = Note.parse(note).signatures
     for text in AuditKey.objects.values_list("key", flat=True):

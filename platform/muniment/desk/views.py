@@ -36,6 +36,7 @@ from muniment.audit.queries import (
 )
 from muniment.audit.services import record_alone
 from muniment.database import release_connections
+from muniment.desk.checkpoints import shown_checkpoint
 from muniment.desk.exports import MEDIA_TYPES, Format
 from muniment.desk.forms import TrailForm
 from muniment.desk.queries import exports, require_officer, rows
@@ -104,6 +105,7 @@ def _state_of_trail(scope: Scope, newest: list[AuditEvent]) -> dict[str, object]
     text = ngettext("%(n)s event, the last %(last)s.", "%(n)s events, the last %(last)s.", count)
     return {
         "whole": True,
+        "checkpoint_url": reverse("checkpoint") if seal.at else "",
         "title": _("The trail is being kept"),
         "text": text % {"n": thousands(count), "last": last}
         + " "
@@ -308,3 +310,13 @@ def event_proof(request: HttpRequest, event_id: UUID) -> HttpResponse:
     text = prove(scope_of_request(request), event_id)
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")
     return _as_download(response, f"{event_id}.tlog-proof")
+
+
+@require_GET
+def checkpoint_page(request: HttpRequest) -> HttpResponse:
+    """To be printed and kept away from this machine."""
+    scope = scope_of_request(request)
+    shown = shown_checkpoint(scope)
+    record_alone(scope, actions.CHECKPOINT_VIEWED, details={"size": shown.size if shown else 0})
+    context = {"checkpoint": shown, "tenant": tenant_of(scope).name, "printed": timezone.now()}
+    return render(request, "desk/checkpoint.html", context)
