@@ -44,7 +44,16 @@ SITE = {"console", "models", "set-budget", "sovereignty"}
 CURATORS = {
     *("quality", "library-quality", "keep-case", "remove-case", "start-run", "run"),
 }
-OFFICERS = {"desk", "checkpoint", "trail", "trail-export", "export-trail", "export-manifest", "event-proof"}
+OFFICERS = {
+    "desk",
+    "checkpoint",
+    "witness",
+    "trail",
+    "trail-export",
+    "export-trail",
+    "export-manifest",
+    "event-proof",
+}
 
 # What a page without a reference may answer to an empty request.
 OTHERWISE = {200, 302, 400, 405, 415, 422}

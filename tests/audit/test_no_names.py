@@ -42,7 +42,7 @@ NEEDLE = "Zébulon"
 ELSEWHERE = {
     *(actions.BACKUP_MADE, actions.BACKUP_RESTORED, actions.MOVED_TO_SITE, actions.DIFFERENCE_MENDED),
     *(actions.EGRESS_BLOCKED, actions.EGRESS_TESTED, actions.SOVEREIGNTY_REPORTED),
-    *(actions.TRAIL_VERIFIED, actions.EVENT_PROVED),
+    *(actions.TRAIL_VERIFIED, actions.EVENT_PROVED, actions.TRAIL_WITNESSED),
     *(actions.RECEIPT_TAKEN, actions.ANSWER_REPLAYED, actions.REFUSALS_CALIBRATED),
 }
 

@@ -170,6 +170,7 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
         },
         "officer": {
             "desk": [at("desk")],
+            "witness": [at("witness")],
             "checkpoint": [at("checkpoint")],
             "trail-export": [at("trail-export"), at("trail-export", query="?object=%22%3E%3Cimg+src%3Dx%3E")],
             "trail": [at("trail"), at("trail", query="?who=%22%3E%3Cimg+src%3Dx%3E")],

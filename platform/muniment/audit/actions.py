@@ -170,6 +170,10 @@ TRAIL_EXPORTED = _action(
     "object",
 )
 CHECKPOINT_VIEWED = _action("trail.checkpoint_viewed", _("opened the checkpoint"), _ACCESS, "size")
+# `key` is the ID of the witness's key; `size` counts leaves of the site's log, `events` the tenant's.
+TRAIL_WITNESSED = _action(
+    "trail.witnessed", _("compared the trail with a witness"), _ACCESS, "size here events key at"
+)
 EVENT_PROVED = _action("trail.event_proved", _("proved an event"), _ACCESS)
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")

@@ -34,6 +34,8 @@ from muniment.tenancy.queries import library_names
 # So much of what was asked or typed is shown, and taken out as a table.
 WHAT_CHARS = 80
 EXPORTS = 5
+# So many comparisons with a witness are looked at; one a week is usual.
+WITNESSES = 200
 # The first of these that an event has says what it is about.
 _SUBJECTS = ("question", "query", "name", "title", "username", "path")
 
@@ -177,6 +179,39 @@ def exports(scope: Scope) -> list[Taken]:
         Taken(row.id, row.time, row.who, one["format"].upper(), one["events"], one["sha256"])
         for row, one in zip(rows(scope, found), told, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class LastWitnessed:
+    """`at` is when the witness says that it signed."""
+
+    at: datetime
+    events: int
+    key: str
+
+
+def last_witnessed(scope: Scope) -> LastWitnessed | None:
+    """The largest tree that a witness kept and the desk compared; None where there is none."""
+    require_officer(scope)
+    done = trail(scope, TrailFilter(action=actions.TRAIL_WITNESSED, outcome=Outcome.DONE))
+    told = [body_of(row)["details"] for row in done[:WITNESSES]]
+    if not told:
+        return None
+    last = max(told, key=lambda one: (one["size"], one["at"]))
+    return LastWitnessed(datetime.fromisoformat(last["at"]), last["events"], last["key"])
+
+
+def other_past(scope: Scope) -> AuditEvent | None:
+    """The newest comparison that failed, as long as no later one held of a tree at least as large."""
+    require_officer(scope)
+    compared = trail(scope, TrailFilter(action=actions.TRAIL_WITNESSED))
+    failed = compared.filter(outcome=Outcome.FAILED).first()
+    if failed is None:
+        return None
+    size = body_of(failed)["details"]["size"]
+    since = compared.filter(outcome=Outcome.DONE, occurred_at__gt=failed.occurred_at)
+    held = any(body_of(row)["details"]["size"] >= size for row in since[:WITNESSES])
+    return None if held else failed
 
 
 def _libraries(body: Mapping[str, Any]) -> list[UUID]:

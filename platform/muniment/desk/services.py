@@ -17,14 +17,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from muniment.audit import actions, bundles
+from muniment.audit import actions, bundles, witnesses
 from muniment.audit.actions import Outcome, Stage
 from muniment.audit.queries import TrailFilter, body_of, checkpoint_of, event, newest_checkpoint, trail
 from muniment.audit.services import Thing, record_alone
+from muniment.audit.witnesses import NotOfThisLog, OtherPast, Witnessed
 from muniment.desk.exports import ENDINGS, Format, pieces
 from muniment.desk.queries import is_export, require_officer
 from muniment.documents.errors import NoRoom
-from muniment.pages.errors import Conflict, NotFound, TooLarge
+from muniment.pages.errors import Conflict, Invalid, NotFound, TooLarge
 from muniment.pages.templatetags.muniment_pages import thousands
 from muniment.scope import Scope
 
@@ -38,6 +39,32 @@ class TooManyEvents(TooLarge):
 class NotSealed(Conflict):
     code = "not_sealed"
     detail = gettext_lazy("This event is not sealed yet, so nothing proves it. Try again in a few seconds.")
+
+
+class NotACheckpoint(Invalid):
+    code = "not_a_checkpoint"
+    detail = gettext_lazy(
+        "This is no checkpoint of this installation's log that a witness signed. `muniment-verify witness` "
+        "keeps one as the file `checkpoint` in its folder."
+    )
+
+
+class SawAnotherPast(Conflict):
+    code = "other_past"
+
+
+OTHER_PAST = {
+    "other_root": gettext_lazy(
+        "Alarm: the log of this installation signed this checkpoint of %(size)s leaves, and what it holds "
+        "there now is something else. The past was changed, and was signed again. Keep the database, its "
+        "backups and the witness's folder as evidence."
+    ),
+    "went_back": gettext_lazy(
+        "Alarm: the witness saw %(size)s leaves that the log of this installation signed, and %(here)s are "
+        "here. An older state was put in place. If nobody restored a backup, keep the database, its backups "
+        "and the witness's folder as evidence."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -192,3 +219,36 @@ def prove(scope: Scope, wanted: UUID) -> str:
         raise NotSealed from problem
     record_alone(scope, actions.EVENT_PROVED, Thing("event", wanted))
     return text
+
+
+def take_witness(scope: Scope, written: str) -> Witnessed:
+    """Compare a witness's checkpoint with the log. Raises NotACheckpoint, and SawAnotherPast: an alarm.
+
+    The alarm is in the trail before it is raised.
+    """
+    require_officer(scope)
+    try:
+        found = witnesses.compare(scope.tenant, written)
+    except NotOfThisLog as problem:
+        raise NotACheckpoint from problem
+    except OtherPast as alarm:
+        record_alone(
+            scope,
+            actions.TRAIL_WITNESSED,
+            outcome=Outcome.FAILED,
+            reason=alarm.reason,
+            details={"size": alarm.size, "here": alarm.here, "key": alarm.key},
+        )
+        words = {"size": thousands(alarm.size), "here": thousands(alarm.here)}
+        raise SawAnotherPast(OTHER_PAST[alarm.reason] % words) from alarm
+    record_alone(
+        scope,
+        actions.TRAIL_WITNESSED,
+        details={
+            "size": found.size,
+            "events": found.events,
+            "key": found.key,
+            "at": found.at.isoformat(timespec="seconds"),
+        },
+    )
+    return found

@@ -10,15 +10,16 @@ from typing import TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from muniment.accounts.queries import people_by_name
 from muniment.accounts.requests import scope_of_request, wants_part
@@ -38,9 +39,19 @@ from muniment.audit.services import record_alone
 from muniment.database import release_connections
 from muniment.desk.checkpoints import shown_checkpoint
 from muniment.desk.exports import MEDIA_TYPES, Format
-from muniment.desk.forms import TrailForm
-from muniment.desk.queries import exports, require_officer, rows
-from muniment.desk.services import Export, export, manifest, prove, record_export_ended, too_many
+from muniment.desk.forms import TrailForm, WitnessForm
+from muniment.desk.queries import exports, last_witnessed, other_past, require_officer, rows
+from muniment.desk.services import (
+    Export,
+    NotACheckpoint,
+    SawAnotherPast,
+    export,
+    manifest,
+    prove,
+    record_export_ended,
+    take_witness,
+    too_many,
+)
 from muniment.pages.errors import Invalid, NotFound
 from muniment.pages.templatetags.muniment_pages import ago, thousands
 from muniment.scope import Scope
@@ -86,6 +97,16 @@ def _state_of_trail(scope: Scope, newest: list[AuditEvent]) -> dict[str, object]
                 "The database would let events be changed or removed: a guard is missing. "
                 "Have the site administrator find out who took it away, and keep a backup as evidence."
             ),
+        }
+    if alarm := other_past(scope):
+        return {
+            "whole": False,
+            "title": _("A witness saw another past"),
+            "text": _(
+                "The log of this installation is not the one that it signed and a witness kept; this was "
+                "found %(when)s. Keep the database, its backups and the witness's folder as evidence."
+            )
+            % {"when": ago(alarm.occurred_at)},
         }
     seal = seal_state(scope)
     if seal.late:
@@ -148,7 +169,24 @@ def _facts(scope: Scope) -> list[dict[str, object]]:
             "note": _("asked by people here"),
             "url": "",
         },
+        _fact_of_witness(scope),
     ]
+
+
+def _fact_of_witness(scope: Scope) -> dict[str, object]:
+    last = last_witnessed(scope)
+    note = _("no witness's checkpoint was compared yet")
+    if last:
+        note = ngettext("%(n)s event, by key %(key)s", "%(n)s events, by key %(key)s", last.events) % {
+            "n": thousands(last.events),
+            "key": last.key,
+        }
+    return {
+        "name": _("Last witnessed"),
+        "figure": ago(last.at) if last else _("never"),
+        "note": note,
+        "url": reverse("witness"),
+    }
 
 
 @require_GET
@@ -320,3 +358,31 @@ def checkpoint_page(request: HttpRequest) -> HttpResponse:
     record_alone(scope, actions.CHECKPOINT_VIEWED, details={"size": shown.size if shown else 0})
     context = {"checkpoint": shown, "tenant": tenant_of(scope).name, "printed": timezone.now()}
     return render(request, "desk/checkpoint.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def witness_page(request: HttpRequest) -> HttpResponse:
+    """Takes the checkpoint that a witness elsewhere keeps, and says whether the log here goes on from it."""
+    scope = scope_of_request(request)
+    require_officer(scope)
+    if request.method == "GET":
+        return _witness(request, scope, WitnessForm())
+    form = WitnessForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _witness(request, scope, form, status=422)
+    try:
+        take_witness(scope, form.cleaned_data["checkpoint"])
+    except NotACheckpoint as problem:
+        form.add_error("checkpoint", str(problem.detail))
+        return _witness(request, scope, form, status=422)
+    except SawAnotherPast as problem:
+        return _witness(request, scope, WitnessForm(), str(problem.detail), problem.status)
+    messages.success(request, _("The log is still the one that the witness saw."))
+    return redirect("witness")
+
+
+def _witness(
+    request: HttpRequest, scope: Scope, form: WitnessForm, alarm: str = "", status: int = 200
+) -> HttpResponse:
+    context = {"form": form, "alarm": alarm, "last": last_witnessed(scope)}
+    return render(request, "desk/witness.html", context, status=status)
