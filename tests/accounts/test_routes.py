@@ -38,7 +38,16 @@ CURATORS = {
     *("quality", "library-quality", "keep-case", "remove-case", "start-run", "run"),
     *("quality-feedback", "keep-feedback"),
 }
-OFFICERS = {"desk", "trail"}
+OFFICERS = {
+    "desk",
+    "checkpoint",
+    "witness",
+    "trail",
+    "trail-export",
+    "export-trail",
+    "export-manifest",
+    "event-proof",
+}
 
 # What a page without a reference may answer to an empty request.
 OTHERWISE = {200, 302, 400, 405, 415, 422}

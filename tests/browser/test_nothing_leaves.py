@@ -36,6 +36,7 @@ NO_PAGES = {
     *("activate-person", "create-team", "delete-team", "add-member", "remove-member", "create-library"),
     *("delete-library", "give-access", "keep-case", "remove-case", "start-run", "keep-question"),
     *("export-answer", "keep-feedback"),
+    *("export-trail", "export-manifest", "event-proof"),
     *("map-folder", "pause-folder", "resume-folder", "confirm-folder", "unmap-folder"),
     "set-quotes-only",
 }
@@ -173,6 +174,9 @@ def pages(ids: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
         },
         "officer": {
             "desk": [at("desk")],
+            "witness": [at("witness")],
+            "checkpoint": [at("checkpoint")],
+            "trail-export": [at("trail-export"), at("trail-export", query="?object=%22%3E%3Cimg+src%3Dx%3E")],
             "trail": [at("trail"), at("trail", query="?who=%22%3E%3Cimg+src%3Dx%3E")],
         },
     }

@@ -187,7 +187,7 @@ def test_the_first_page_sums_up(house: House, client: Client) -> None:
     admin = make_person(house.tenant, roles=[Role.TENANT_ADMIN])
     create_team(scope_for(admin), "North")
     page = client.get(reverse("desk"))
-    refused, today, _questions = page.context["facts"]
+    refused, today, _questions, _witness = page.context["facts"]
     assert (refused["figure"], refused["note"]) == ("1", "1 failed sign-in")
     assert today["figure"] == "3"
     assert page.context["trail"]["whole"]

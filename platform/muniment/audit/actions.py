@@ -169,7 +169,19 @@ EVALUATION_ENDED = _action("evaluation.ended", _("measured a library"), _USE, "l
 
 TRAIL_VIEWED = _action("trail.viewed", _("opened the trail"), _ACCESS, "events filters person", "object")
 TRAIL_VERIFIED = _action("trail.verified", _("verified the trail"), _ACCESS, "events faults")
-TRAIL_EXPORTED = _action("trail.exported", _("took the trail out"), _ACCESS, "events sha256 size")
+# `size` is how large the log was; the filters and the format are of what an officer took at the desk.
+TRAIL_EXPORTED = _action(
+    "trail.exported",
+    _("took the trail out"),
+    _ACCESS,
+    "events sha256 size bytes format filters since until action outcome person",
+    "object",
+)
+CHECKPOINT_VIEWED = _action("trail.checkpoint_viewed", _("opened the checkpoint"), _ACCESS, "size")
+# `key` is the ID of the witness's key; `size` counts leaves of the site's log, `events` the tenant's.
+TRAIL_WITNESSED = _action(
+    "trail.witnessed", _("compared the trail with a witness"), _ACCESS, "size here events key at"
+)
 EVENT_PROVED = _action("trail.event_proved", _("proved an event"), _ACCESS)
 HEALTH_VIEWED = _action("health.viewed", _("looked at the health page"), _CARE)
 BACKUP_MADE = _action("backup.made", _("made a backup"), _CARE, "blobs bytes sha256")

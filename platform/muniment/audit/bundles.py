@@ -97,7 +97,7 @@ class Trail:
             for note in _notes(tenant, self._size(tenant)):
                 yield json.dumps(note, ensure_ascii=False).encode()
             return
-        for leaves in _leaves(tenant, self._size(tenant)):
+        for leaves in leaves_of(tenant, self._size(tenant)):
             if file == "leaves":
                 yield from (bytes(leaf.leaf_hash).hex().encode() for leaf in leaves)
                 continue
@@ -141,7 +141,7 @@ def _notes(tenant: UUID, size: int) -> Iterator[str]:
         last = page[-1][0]
 
 
-def _leaves(tenant: UUID, size: int) -> Iterator[list[AuditLeaf]]:
+def leaves_of(tenant: UUID, size: int) -> Iterator[list[AuditLeaf]]:
     for start in range(0, size, PAGE):
         until = min(start + PAGE, size)
         # The wall is open for a page alone: several files are read side by side.
@@ -196,14 +196,14 @@ def proof(tenant: UUID, event: UUID) -> str:
         last = AuditCheckpoint.objects.filter(tenant=tenant).order_by("-size").first()
         if leaf is None or body is None or last is None:
             raise NothingSealed("There is no such event here, or it is not sealed yet.")
-        hashes = [bytes(leaf.leaf_hash) for leaves in _leaves(tenant, last.size) for leaf in leaves]
-    extra = rfc8785.dumps({"event": bytes(body).decode(), "key": str(_signer(last.note))})
+        hashes = [bytes(leaf.leaf_hash) for leaves in leaves_of(tenant, last.size) for leaf in leaves]
+    extra = rfc8785.dumps({"event": bytes(body).decode(), "key": str(signer(last.note))})
     lines = [verifier.PROOF, f"extra {base64.b64encode(extra).decode()}", f"index {leaf.number}"]
     lines += [base64.b64encode(node).decode() for node in inclusion(leaf.number, hashes)]
     return "\n".join([*lines, "", last.note])
 
 
-def _signer(note: str) -> PublicKey:
+def signer(note: str) -> PublicKey:
     """Which of the published keys signed a checkpoint."""
     signatures = Note.parse(note).signatures
     for text in AuditKey.objects.values_list("key", flat=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from muniment.audit.models import (
     AuditCheckpoint,
     AuditEvent,
     AuditKey,
+    AuditLeaf,
     AuditPending,
     AuditPrivate,
     AuditSubject,
@@ -118,7 +119,7 @@ class SealState:
 
 
 def seal_state(scope: Scope) -> SealState:
-    last = AuditCheckpoint.objects.filter(tenant=scope.tenant).order_by("-size").first()
+    last = newest_checkpoint(scope)
     queue = AuditPending.objects.filter(tenant=scope.tenant).order_by("id")
     oldest = queue.values_list("event", flat=True).first()
     late = timezone.now() - LATE
@@ -222,6 +223,37 @@ def _person_ref(event: AuditEvent) -> str:
 def body_of(event: AuditEvent) -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(bytes(event.body))
     return parsed
+
+
+def events_in_turn(events: QuerySet[AuditEvent], page: int) -> Iterator[list[AuditEvent]]:
+    """All events of a list that shows the newest first, a page at a time, so that few are in memory."""
+    found = list(events[:page])
+    while found:
+        yield found
+        found = list(events_before(events, found[-1])[:page]) if len(found) == page else []
+
+
+def models_of_answers(scope: Scope, events: Iterable[AuditEvent]) -> dict[str, str]:
+    """What the models of answers were called when those began, by the turn's reference."""
+    turns = {event.object_ref for event in events if event.action == catalogue.ANSWER_FINISHED}
+    begun = AuditEvent.objects.filter(
+        tenant=scope.tenant, action=catalogue.ANSWER_STARTED, object_ref__in=turns
+    )
+    return {row.object_ref: str(body_of(row)["details"]["model"]) for row in begun}
+
+
+def sealed_among(scope: Scope, events: Iterable[AuditEvent]) -> set[UUID]:
+    """Which of some events have their leaf in the log."""
+    ids = [event.event_id for event in events]
+    return set(AuditLeaf.objects.filter(tenant=scope.tenant, event__in=ids).values_list("event", flat=True))
+
+
+def newest_checkpoint(scope: Scope) -> AuditCheckpoint | None:
+    return AuditCheckpoint.objects.filter(tenant=scope.tenant).order_by("-size").first()
+
+
+def checkpoint_of(scope: Scope, size: int) -> AuditCheckpoint | None:
+    return AuditCheckpoint.objects.filter(tenant=scope.tenant, size=size).first()
 
 
 def actions() -> list[tuple[str, str]]:

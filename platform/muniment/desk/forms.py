@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from muniment.audit.actions import OUTCOME_WORDS
 from muniment.audit.queries import TrailFilter, actions
 
+# A checkpoint with as many cosignatures as anybody collects.
+NOTE_BYTES = 16_000
+
 
 class MomentInput(forms.DateTimeInput):
     input_type = "datetime-local"
@@ -48,6 +51,17 @@ class TrailForm(forms.Form):
             person=data["person"],
             thing=data["object"].strip(),
         )
+
+
+class WitnessForm(forms.Form):
+    checkpoint = forms.FileField(label=_("The file `checkpoint` of the witness"))
+
+    def clean_checkpoint(self) -> str:
+        """Its text; what cannot be one has no text."""
+        file = self.cleaned_data["checkpoint"]
+        if file.size > NOTE_BYTES:
+            return ""
+        return str(file.read().decode(errors="replace"))
 
 
 def _choose(form: forms.Form, name: str) -> forms.ChoiceField:

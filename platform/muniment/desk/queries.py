@@ -8,27 +8,41 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from muniment.accounts.models import ROLES
 from muniment.accounts.queries import names_of
 from muniment.audit import actions
-from muniment.audit.actions import CATALOGUE, OUTCOME_WORDS, Outcome
+from muniment.audit.actions import CATALOGUE, OUTCOME_WORDS, Outcome, Stage
 from muniment.audit.models import AuditEvent
-from muniment.audit.queries import body_of, names_of_things, people_behind, private_values
+from muniment.audit.queries import (
+    TrailFilter,
+    body_of,
+    names_of_things,
+    people_behind,
+    private_values,
+    sealed_among,
+    trail,
+)
 from muniment.pages.errors import Forbidden
 from muniment.scope import Scope
 from muniment.tenancy.models import LABELS, Level
 from muniment.tenancy.queries import library_names
 
+# So much of what was asked or typed is shown, and taken out as a table.
+WHAT_CHARS = 80
+EXPORTS = 5
+# So many comparisons with a witness are looked at; one a week is usual.
+WITNESSES = 200
 # The first of these that an event has says what it is about.
 _SUBJECTS = ("question", "query", "name", "title", "username", "path")
 
 
 @dataclass(frozen=True)
 class Row:
-    """An event in words. `number` is the end of its id."""
+    """An event in words. `number` is the end of its id; `sealed` events can be proved."""
 
     id: UUID
     number: str
@@ -39,6 +53,7 @@ class Row:
     where: str
     outcome: str
     outcome_text: str
+    sealed: bool
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class _Names:
     things: Mapping[str, str]
     libraries: Mapping[UUID, str]
     private: Mapping[UUID, Mapping[str, str]]
+    sealed: frozenset[UUID]
 
 
 def require_officer(scope: Scope) -> None:
@@ -71,6 +87,7 @@ def _names(scope: Scope, events: Sequence[AuditEvent], bodies: Sequence[dict[str
         things=names_of_things(scope, events),
         libraries=library_names(scope, libraries),
         private=private_values(scope, events),
+        sealed=frozenset(sealed_among(scope, events)),
     )
 
 
@@ -85,6 +102,7 @@ def _row(event: AuditEvent, body: dict[str, Any], known: _Names) -> Row:
         where=", ".join(known.libraries.get(library, "") for library in _libraries(body)),
         outcome=event.outcome,
         outcome_text=str(OUTCOME_WORDS[Outcome(event.outcome)]),
+        sealed=event.event_id in known.sealed,
     )
 
 
@@ -104,7 +122,8 @@ def _what(event: AuditEvent, details: Mapping[str, Any], known: _Names) -> str:
     about = next((private[field] for field in _SUBJECTS if field in private), "")
     if not about:
         about = known.things.get(event.object_ref) or known.people.get(event.object_ref, "")
-    return " · ".join(filter(None, [about, *_more(event.action, details, private)]))
+    words = " · ".join(filter(None, [about, *_more(event.action, details, private)]))
+    return Truncator(words).chars(WHAT_CHARS)
 
 
 def _more(action: str, details: Mapping[str, Any], private: Mapping[str, str]) -> Iterable[str]:
@@ -126,9 +145,73 @@ def _more(action: str, details: Mapping[str, Any], private: Mapping[str, str]) -
         yield ngettext("%(n)d document", "%(n)d documents", details["documents"]) % {
             "n": details["documents"]
         }
-    if action == actions.TRAIL_VIEWED:
+    if action in {actions.TRAIL_VIEWED, actions.TRAIL_EXPORTED} and "events" in details:
         yield private.get("object", "")
+        yield str(details.get("format", "")).upper()
         yield ngettext("%(n)d event", "%(n)d events", details["events"]) % {"n": details["events"]}
+
+
+def is_export(row: AuditEvent) -> bool:
+    """Whether it says that a file was taken out at the desk; commands write bundles, without a format."""
+    is_begin = row.action == actions.TRAIL_EXPORTED and row.stage == Stage.INTENT
+    return is_begin and "format" in body_of(row).get("details", {})
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A file that was taken out at the desk; `who` is its event's."""
+
+    event: UUID
+    time: datetime
+    who: str
+    format: str
+    events: int
+    sha256: str
+
+
+def exports(scope: Scope) -> list[Taken]:
+    """The newest, newest first."""
+    require_officer(scope)
+    begun = trail(scope, TrailFilter(action=actions.TRAIL_EXPORTED)).filter(stage=Stage.INTENT)
+    found = [row for row in begun[: 4 * EXPORTS] if is_export(row)][:EXPORTS]
+    told = [body_of(row)["details"] for row in found]
+    return [
+        Taken(row.id, row.time, row.who, one["format"].upper(), one["events"], one["sha256"])
+        for row, one in zip(rows(scope, found), told, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class LastWitnessed:
+    """`at` is when the witness says that it signed."""
+
+    at: datetime
+    events: int
+    key: str
+
+
+def last_witnessed(scope: Scope) -> LastWitnessed | None:
+    """The largest tree that a witness kept and the desk compared; None where there is none."""
+    require_officer(scope)
+    done = trail(scope, TrailFilter(action=actions.TRAIL_WITNESSED, outcome=Outcome.DONE))
+    told = [body_of(row)["details"] for row in done[:WITNESSES]]
+    if not told:
+        return None
+    last = max(told, key=lambda one: (one["size"], one["at"]))
+    return LastWitnessed(datetime.fromisoformat(last["at"]), last["events"], last["key"])
+
+
+def other_past(scope: Scope) -> AuditEvent | None:
+    """The newest comparison that failed, as long as no later one held of a tree at least as large."""
+    require_officer(scope)
+    compared = trail(scope, TrailFilter(action=actions.TRAIL_WITNESSED))
+    failed = compared.filter(outcome=Outcome.FAILED).first()
+    if failed is None:
+        return None
+    size = body_of(failed)["details"]["size"]
+    since = compared.filter(outcome=Outcome.DONE, occurred_at__gt=failed.occurred_at)
+    held = any(body_of(row)["details"]["size"] >= size for row in since[:WITNESSES])
+    return None if held else failed
 
 
 def _libraries(body: Mapping[str, Any]) -> list[UUID]:
