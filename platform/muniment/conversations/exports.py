@@ -53,6 +53,7 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .cite { padding: 0 0.3rem; border: 1px solid #999; font: 0.75rem system-ui, sans-serif; }
 .weak { text-decoration: underline dotted; }
 .pill { padding: 0 0.3rem; border: 1px solid; font: 600 0.75rem system-ui, sans-serif; }
+.pill { text-decoration: none; }
 blockquote { margin: 0.5rem 0; padding-left: 0.8rem; border-left: 3px solid #999; }
 table { border-collapse: collapse; }
 th, td { border: 1px solid #999; padding: 0.2rem 0.5rem; text-align: left; }
@@ -202,7 +203,7 @@ def _remarks(source: Source) -> list[str]:
 
 def _when(answer: Answer) -> str:
     asked, written = (date_format(at, "DATETIME_FORMAT") for at in (answer.asked, answer.written))
-    return _("Asked %(asked)s, exported %(written)s.") % {"asked": asked, "written": written}
+    return _("Asked %(asked)s · exported %(written)s") % {"asked": asked, "written": written}
 
 
 def facts(answer: Answer) -> dict[str, str]:
