@@ -6,7 +6,6 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 
-import segno
 from django.utils.safestring import SafeString, mark_safe
 
 from muniment.audit.bundles import NothingSealed, signer
@@ -35,6 +34,8 @@ class Shown:
     @property
     def qr(self) -> SafeString:
         """The note as a drawing, with the quiet zone that readers need."""
+        import segno  # nine megabytes of tables, for a page that few open
+
         code = segno.make(self.note, error=ERROR_CORRECTION, micro=False, mode="byte", encoding="utf-8")
         return mark_safe(code.svg_inline(omitsize=True, border=4, svgclass="qr", lineclass=None))  # noqa: S308 - numbers
 
