@@ -71,6 +71,7 @@ def test_peers_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
     site = SimpleNamespace(
         INDEX_URL="http://qdrant:6333",
         ENGINE_URL="https://10.1.2.3/v1",
+        MODEL_URL="http://vllm:8000",
         BROKER_URL="rediss://:hush@valkey.internal:6380/0",
         HOST="0.0.0.0",
         DATABASES={"default": {"HOST": "db1,db2"}, "other": {"HOST": "/run/postgresql"}},
@@ -79,6 +80,7 @@ def test_peers_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
     assert egress.peers() == {
         "index": "qdrant",
         "engine": "10.1.2.3",
+        "model": "vllm",
         "broker": "valkey.internal",
         "database default": "db1",
         "database default 2": "db2",
