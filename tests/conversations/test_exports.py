@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import zipfile
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import docx
@@ -26,6 +25,7 @@ from muniment.conversations.models import Mode, Turn, TurnState
 from muniment.conversations.statements import Statement, Verdict, stored
 from muniment.documents.models import Document, Passage
 from muniment.scope import Label
+from tests.conversations import elements
 from tests.conversations.conftest import Worker, client_of
 from tests.conversations.test_rendering import PIECES
 from tests.exfiltration import payloads
@@ -64,22 +64,7 @@ def front_matter(text: str) -> dict[str, str]:
     return {name: json.loads(value) for name, value in rows}
 
 
-class Elements(HTMLParser):
-    """Every element as a browser's parser sees it, and the words between them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
+class Elements(elements.Elements):
     @property
     def tags(self) -> set[str]:
         return {tag for tag, _attributes in self.found}

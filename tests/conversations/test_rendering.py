@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muniment.conversations.rendering import answer_html, excerpt, quotes_html
 from muniment.conversations.statements import Statement, Verdict
+from tests.conversations.elements import Elements
 from tests.exfiltration import payloads
 
 SOURCES = {1: "/turns/7/sources/1", 2: "/turns/7/sources/2", 3: ""}
@@ -35,21 +34,8 @@ PAYLOADS = [
 ]
 
 
-class _Elements(HTMLParser):
-    """Every element as a browser's parser would see it."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+class _Elements(Elements):
+    """With what is no element and must not be there either."""
 
     def handle_comment(self, data: str) -> None:
         self.found.append(("!--", {}))
@@ -59,9 +45,6 @@ class _Elements(HTMLParser):
 
     def handle_pi(self, data: str) -> None:
         self.found.append(("?", {}))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 def require_harmless(html: str) -> None:

@@ -65,15 +65,7 @@ class OpenAIServer:
 
     def model(self) -> str:
         """The model that is asked. Raises EngineUnavailable when the server has none of that name."""
-        names = self.names()
-        wanted = self.wanted.model or (names[0] if names else "")
-        if wanted not in names:
-            has = ", ".join(names) or "none"
-            raise EngineUnavailable(f"The model's server has no model {wanted!r}. It has: {has}.")
-        return wanted
-
-    def names(self) -> list[str]:
-        return [str(entry["id"]) for entry in self._listed()]
+        return str(self._entry()["id"])
 
     def context(self) -> int:
         """Tokens of a prompt with its answer: what the server tells, or less where an administrator wants
@@ -114,8 +106,13 @@ class OpenAIServer:
         return [entry for entry in data if isinstance(entry, dict) and "id" in entry] if data else []
 
     def _entry(self) -> dict[str, Any]:
-        model = self.model()
-        return next(entry for entry in self._listed() if entry["id"] == model)
+        """What the server lists of the model that is asked. Raises EngineUnavailable as `model` does."""
+        listed = {str(entry["id"]): entry for entry in self._listed()}
+        wanted = self.wanted.model or next(iter(listed), "")
+        if wanted not in listed:
+            has = ", ".join(listed) or "none"
+            raise EngineUnavailable(f"The model's server has no model {wanted!r}. It has: {has}.")
+        return listed[wanted]
 
 
 class Vllm(OpenAIServer):
@@ -126,13 +123,15 @@ class Vllm(OpenAIServer):
         return int(self._entry().get("max_model_len") or 0)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        return [self._count({"prompt": text, "add_special_tokens": False}) for text in texts]
+        model = self.model()
+        return [self._count({"model": model, "prompt": text, "add_special_tokens": False}) for text in texts]
 
     def count_prompt(self, messages: Sequence[Mapping[str, str]]) -> int:
-        return self._count({"messages": plain(messages), "add_generation_prompt": True})
+        asked = {"model": self.model(), "messages": plain(messages), "add_generation_prompt": True}
+        return self._count(asked)
 
-    def _count(self, what: Mapping[str, Any]) -> int:
-        return int(call(self.http, "POST", "/tokenize", {"model": self.model(), **what})["count"])
+    def _count(self, asked: Mapping[str, Any]) -> int:
+        return int(call(self.http, "POST", "/tokenize", asked)["count"])
 
 
 class LlamaServer(OpenAIServer):
@@ -178,8 +177,8 @@ class Ollama(OpenAIServer):
     # The length that its models are asked to have, in tokens, unless an administrator names one.
     LENGTH = 8192
 
-    def names(self) -> list[str]:
-        return [str(entry["name"]) for entry in call(self.http, "GET", "/api/tags").get("models", [])]
+    def _listed(self) -> list[dict[str, Any]]:
+        return [{"id": entry["name"]} for entry in call(self.http, "GET", "/api/tags").get("models", [])]
 
     def told_context(self) -> int:
         """What is set with every request, at most what the model was trained for."""

@@ -171,7 +171,7 @@ def _notes(turn: Turn, seen: list[SeenSource], statements: list[Statement]) -> I
         yield _("The answer names no passage. Compare it with the passages before you rely on it.")
     if turn.state == TurnState.STOPPED:
         yield _("The answer was stopped before its end.")
-    if any(source.source.cited and (source.replaced or not source.passage) for source in seen):
+    if any(source.outdated for source in seen):
         yield _("A passage that this answer cites was replaced or withdrawn since.")
 
 

@@ -98,6 +98,11 @@ class SeenSource:
             return False
         return self.source.version != self.passage.version.document.current_id
 
+    @property
+    def outdated(self) -> bool:
+        """It is cited, and was replaced or withdrawn since."""
+        return self.source.cited and (self.replaced or self.passage is None)
+
 
 def sources_of(scope: Scope, turn: Turn) -> list[SeenSource]:
     """The sources of a turn, checked against what the person may see today."""

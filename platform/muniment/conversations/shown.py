@@ -193,7 +193,7 @@ def _turn(scope: Scope, row: TurnRow, seen: list[SeenSource], where: str) -> Tur
         quotes=quotes,
         exports=_exports(row),
         receipt_url=reverse("turn-receipt", args=[row.id]) if has_receipt(row) else "",
-        outdated=any(source.source.cited and (source.replaced or not source.passage) for source in seen),
+        outdated=any(source.outdated for source in seen),
     )
 
 

@@ -11,6 +11,7 @@ from muniment.conversations.queries import SeenSource
 from muniment.documents.layout import HEADING_SEPARATOR
 from muniment.documents.models import Passage
 from muniment.documents.queries import passages_around
+from muniment.documents.sentences import CELLS
 
 MOST = 3
 # Longer than this it is no title of anything, shorter no subject.
@@ -34,7 +35,7 @@ def _distance(passage: Passage, cited: Iterable[Passage]) -> tuple[int, int]:
 
 def _subject(passage: Passage) -> str:
     """The innermost heading; the one row of names over a table is none."""
-    return next((part for part in passage.heading.split(HEADING_SEPARATOR)[::-1] if " | " not in part), "")
+    return next((part for part in passage.heading.split(HEADING_SEPARATOR)[::-1] if CELLS not in part), "")
 
 
 def _question(passage: Passage) -> str:

@@ -13,7 +13,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
@@ -29,6 +28,7 @@ from muniment.documents.queries import document as one_document
 from muniment.documents.queries import document_counts, readable_version, visible_documents
 from muniment.documents.queries import page as version_page
 from muniment.documents.viewer import Cited, show_page
+from muniment.pages.downloads import as_download
 from muniment.pages.errors import Invalid, NotFound, Problem
 from muniment.registry.queries import present_engine
 from muniment.scope import Scope
@@ -216,11 +216,7 @@ def export(request: HttpRequest, turn_id: UUID, format: str) -> HttpResponse:
     row = queries.turn(scope, turn_id)
     file = exports.export(scope, row, format)
     services.record_exported(scope, row, format, file.sha256, file.label)
-    response = HttpResponse(file.content, content_type=file.content_type)
-    response.headers["Content-Disposition"] = str(content_disposition_header(True, file.name))
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return response
+    return as_download(HttpResponse(file.content, content_type=file.content_type), file.name)
 
 
 @require_GET

@@ -6,17 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -52,6 +49,7 @@ from muniment.desk.services import (
     take_witness,
     too_many,
 )
+from muniment.pages.downloads import as_download
 from muniment.pages.errors import Invalid, NotFound
 from muniment.pages.templatetags.muniment_pages import ago, thousands
 from muniment.scope import Scope
@@ -60,7 +58,6 @@ from muniment.tenancy.queries import tenant_of
 PAGE = 50
 NEWEST = 12
 CHUNK = 256 * 1024
-Sent = TypeVar("Sent", bound=HttpResponseBase)
 
 
 @require_GET
@@ -293,7 +290,7 @@ async def export_file(request: HttpRequest) -> StreamingHttpResponse:
     made = await sync_to_async(_export)(request, scope)
     response = StreamingHttpResponse(_bytes_of(scope, made), content_type=MEDIA_TYPES[made.format])
     response.headers["Content-Length"] = str(made.bytes)
-    return _as_download(response, made.name)
+    return as_download(response, made.name)
 
 
 def _export(request: HttpRequest, scope: Scope) -> Export:
@@ -327,27 +324,19 @@ def _record_end(scope: Scope, made: Export, complete: bool) -> None:
         release_connections()
 
 
-def _as_download(response: Sent, name: str) -> Sent:
-    """Never shown by the browser in our name."""
-    response.headers["Content-Disposition"] = str(content_disposition_header(True, name))
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return response
-
-
 @require_GET
 def export_manifest(request: HttpRequest, event_id: UUID) -> HttpResponse:
     told = manifest(scope_of_request(request), event_id)
     written = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     name = f"trail-{event_id.hex[-8:]}.manifest.json"
-    return _as_download(HttpResponse(written, content_type="application/json"), name)
+    return as_download(HttpResponse(written, content_type="application/json"), name)
 
 
 @require_GET
 def event_proof(request: HttpRequest, event_id: UUID) -> HttpResponse:
     text = prove(scope_of_request(request), event_id)
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")
-    return _as_download(response, f"{event_id}.tlog-proof")
+    return as_download(response, f"{event_id}.tlog-proof")
 
 
 @require_GET

@@ -16,7 +16,6 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -31,6 +30,7 @@ from muniment.documents.models import Page, Passage, Version
 from muniment.documents.presentation import ACCEPT, page_name
 from muniment.documents.reading import Marks, Span, blocks_of, window_of
 from muniment.jobs.replies import ask_async
+from muniment.pages.downloads import as_download
 from muniment.pages.errors import NotFound
 from muniment.scope import Scope
 
@@ -290,10 +290,7 @@ async def original(request: HttpRequest, version_id: UUID) -> StreamingHttpRespo
     version = await sync_to_async(_open_original)(scope, version_id)
     response = StreamingHttpResponse(_bytes_of(scope, version), content_type="application/octet-stream")
     response.headers["Content-Length"] = str(version.size)
-    response.headers["Content-Disposition"] = str(content_disposition_header(True, _file_name(version)))
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return response
+    return as_download(response, _file_name(version))
 
 
 def _file_name(version: Version) -> str:
